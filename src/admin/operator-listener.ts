@@ -1,0 +1,118 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { type AddressInfo, isIP } from 'node:net'
+
+/** `host` undefined = all interfaces. */
+export type OperatorAddress =
+  | { readonly kind: 'tcp'; readonly host: string | undefined; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
+
+/** What `/readyz` tells: a word for each thing that must work. */
+export interface ReadyReport {
+  readonly isReady: boolean
+  readonly checks: Readonly<Record<string, string>>
+}
+
+export interface OperatorListenerOptions {
+  readonly address: OperatorAddress
+  /** Prometheus' text format. */
+  readonly metrics: () => Promise<string>
+  readonly isReady: () => Promise<ReadyReport>
+  /** Never looks at stores: a gateway whose database is down must not be restarted for it. */
+  readonly isLive: () => boolean
+}
+
+export interface OperatorListener extends AsyncDisposable {
+  /** `host:port`, or the socket's path. */
+  readonly address: string
+}
+
+interface OperatorAnswer {
+  readonly status: number
+  readonly type: string
+  readonly body: string
+}
+
+/** The operator's listener: `/metrics`, `/livez`, `/readyz`. It changes nothing, so it answers GET and HEAD only. */
+export async function openOperatorListener(options: OperatorListenerOptions): Promise<OperatorListener> {
+  const server = createServer({ maxHeaderSize: 8 * 1024, requestTimeout: 10_000 }, (request, response) => {
+    void serve(request, response)
+  })
+  await listen(server, options.address)
+  return {
+    address: textOf(server, options.address),
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise((resolve) => server.close(resolve))
+      server.closeAllConnections()
+      await closed
+    },
+  }
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const answer = await answerTo(request).catch(() => plain(500, 'the operator listener failed\n'))
+    response.writeHead(answer.status, {
+      'Content-Type': answer.type,
+      'Content-Length': Buffer.byteLength(answer.body),
+      'Cache-Control': 'no-store',
+      'X-Content-Type-Options': 'nosniff',
+      ...(answer.status === 405 ? { Allow: 'GET, HEAD' } : {}),
+    })
+    response.end(request.method === 'HEAD' ? undefined : answer.body)
+  }
+
+  async function answerTo(request: IncomingMessage): Promise<OperatorAnswer> {
+    if (request.method !== 'GET' && request.method !== 'HEAD') return plain(405, 'only GET and HEAD\n')
+    if (!isExpectedHost(request, options.address)) return plain(421, 'this host is not served here\n')
+    switch (request.url?.split('?', 1)[0]) {
+      case '/metrics':
+        return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await options.metrics() }
+      case '/livez':
+        return options.isLive() ? plain(200, 'live\n') : plain(503, 'not live\n')
+      case '/readyz':
+        return readyAnswer(await options.isReady())
+      default:
+        return plain(404, '/metrics, /livez and /readyz are here\n')
+    }
+  }
+}
+
+function readyAnswer({ isReady, checks }: ReadyReport): OperatorAnswer {
+  const body = `${JSON.stringify({ ready: isReady, checks })}\n`
+  return { status: isReady ? 200 : 503, type: 'application/json', body }
+}
+
+function plain(status: number, body: string): OperatorAnswer {
+  return { status, type: 'text/plain; charset=utf-8', body }
+}
+
+/**
+ * On a loopback address only loopback names are answered: a page in the operator's own browser whose name was made to
+ * point at 127.0.0.1 (DNS rebinding) sends its own name. On other addresses the network decides who may come.
+ */
+function isExpectedHost(request: IncomingMessage, address: OperatorAddress): boolean {
+  if (address.kind === 'unix' || address.host === undefined || !isLoopback(address.host)) return true
+  const name = (request.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
+  return isLoopback(name.toLowerCase())
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+}
+
+async function listen(server: Server, address: OperatorAddress): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    const onListening = (): void => {
+      server.off('error', reject)
+      resolve()
+    }
+    if (address.kind === 'unix') server.listen({ path: address.path }, onListening)
+    else
+      server.listen({ port: address.port, ...(address.host === undefined ? {} : { host: address.host }) }, onListening)
+  })
+}
+
+function textOf(server: Server, address: OperatorAddress): string {
+  if (address.kind === 'unix') return address.path
+  const bound = server.address() as AddressInfo
+  return bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`
+}

@@ -1,0 +1,80 @@
+import type { Config } from '../config/config.ts'
+import type { Problem } from '../config/problem.ts'
+import type { SessionEngine } from '../sessions/engine.ts'
+
+/** The default of `--config`, from the working directory. */
+export const DEFAULT_CONFIG = 'config/sessiongate.yaml'
+
+/** What a command may touch of the world. Tests and `main.ts` hand it in. */
+export interface CliContext {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Writes to stdout: what somebody asked to read. */
+  readonly print: (text: string) => void
+  /** Writes to stderr: what somebody should know beside it. */
+  readonly tell: (text: string) => void
+  readonly readStdin: () => Promise<string>
+  readonly version: string
+  readonly openGateway: (config: Config, options: GatewayOptions) => Promise<RunningGateway>
+  readonly openSessionTools: (config: Config) => Promise<SessionTools>
+  /** Reads `session_data` text with the secret keys of the configuration; asks no store. */
+  readonly decode: (config: Config, text: string) => Promise<DecodedText>
+  /** The secret that signs where the configuration names no keys; made if there is none yet. */
+  readonly readGeneratedSigningKey: () => Promise<string>
+  readonly explain: (config: Config, question: ExplainQuestion) => Promise<Explanation>
+}
+
+export interface GatewayOptions {
+  readonly warnings: readonly Problem[]
+  readonly version: string
+}
+
+export interface RunningGateway extends AsyncDisposable {
+  readonly addresses: readonly string[]
+  /** Stops taking requests, lets the running ones finish, cuts what is left at the deadline. */
+  drain(): Promise<void>
+  /** Ends now. */
+  cut(): void
+}
+
+/** What the `sessions` commands need of a configuration's sessions. */
+export interface SessionTools extends AsyncDisposable {
+  readonly engine: SessionEngine
+  readonly publicId: (key: string) => string
+  /** The configured size of a batch of `clear-expired`. */
+  readonly clearBatch: number
+}
+
+/** `json` holds the data in its source text. */
+export type DecodedText =
+  | { readonly ok: true; readonly json: string; readonly signedAt: number; readonly key: string }
+  | { readonly ok: false; readonly reason: string }
+
+export interface ExplainQuestion {
+  readonly method: string
+  readonly url: string
+  /** A session's public id; undefined = a visitor without one. */
+  readonly sessionId: string | undefined
+}
+
+export interface Explanation {
+  readonly target: string
+  readonly route: string | undefined
+  readonly rules: readonly { readonly id: string; readonly hit: boolean; readonly missedBy?: string }[]
+  readonly outcome: string
+  readonly status: number | undefined
+  readonly location: string | undefined
+  readonly reason: string | undefined
+  /** Header lines that would go up, values masked. */
+  readonly headersUp: readonly { readonly name: string; readonly value: string }[]
+}
+
+/** Ends a command with an exit code and, on stderr, the reason. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError'
+  readonly exitCode: number
+
+  constructor(exitCode: number, message: string) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}

@@ -1,0 +1,61 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { Command, Option } from 'commander'
+import { deriveUpstreamKey } from '../assertion/keys.ts'
+import { type CliContext, CommandError } from './context.ts'
+import { exitCodes } from './exit-codes.ts'
+import { configOption, readConfig } from './reading.ts'
+
+const curves = { EdDSA: 'ed25519', ES256: 'P-256' } as const
+
+/** `keys new`, `keys derive`: what the signing of assertions needs, without a session or a server. */
+export function createKeysCommand(context: CliContext): Command {
+  const keys = new Command('keys').description('make signing keys, and derive what an app verifies with')
+  keys
+    .command('new')
+    .description('print a new signing key')
+    .addOption(new Option('--algorithm <name>', 'what it is for').choices(['HS256', 'EdDSA', 'ES256']).default('HS256'))
+    .addHelpText(
+      'after',
+      '\nExample:\n  umask 077; sessiongate keys new --algorithm EdDSA > /run/secrets/sessiongate_key',
+    )
+    .action(({ algorithm }: { algorithm: 'HS256' | 'EdDSA' | 'ES256' }) => context.print(newKey(algorithm)))
+  keys
+    .command('derive')
+    .description("print one upstream's HS256 key, base64url: what its app verifies assertions with")
+    .requiredOption('--upstream <name>', "the upstream's name, which is the assertion's aud")
+    .option('--key <id>', 'the id of the key; default the first, which signs')
+    .addOption(configOption())
+    .addHelpText('after', '\nExample:\n  sessiongate keys derive --upstream legacy --config config/sessiongate.yaml')
+    .action(async (options: { upstream: string; key?: string; config: string }) => {
+      context.print(`${await derive(context, options)}\n`)
+    })
+  return keys
+}
+
+function newKey(algorithm: 'HS256' | 'EdDSA' | 'ES256'): string {
+  if (algorithm === 'HS256') return `${randomBytes(48).toString('base64url')}\n`
+  const { privateKey } =
+    algorithm === 'EdDSA' ? generateKeyPairSync(curves.EdDSA) : generateKeyPairSync('ec', { namedCurve: curves.ES256 })
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+}
+
+async function derive(
+  context: CliContext,
+  options: { upstream: string; key?: string; config: string },
+): Promise<string> {
+  const { config } = await readConfig(context, options.config)
+  if (!config.upstreams.has(options.upstream)) {
+    const known = [...config.upstreams.keys()].join(', ')
+    throw new CommandError(exitCodes.usage, `no upstream is called ${options.upstream}; the file has: ${known}`)
+  }
+  const { keys } = config.signing
+  if (keys.generated) {
+    const secret = await context.readGeneratedSigningKey()
+    return deriveUpstreamKey(secret, options.upstream).toString('base64url')
+  }
+  const key = options.key === undefined ? keys.keys[0] : keys.keys.find(({ id }) => id === options.key)
+  if (key?.kind !== 'secret') {
+    throw new CommandError(exitCodes.usage, 'only HS256 keys are derived; apps verify the others by the JWKS document')
+  }
+  return deriveUpstreamKey(key.secret.reveal(), options.upstream).toString('base64url')
+}

@@ -1,0 +1,62 @@
+import { Command, CommanderError } from 'commander'
+import { ConfigError } from '../config/problem.ts'
+import { createCheckCommand } from './check.ts'
+import { type CliContext, CommandError } from './context.ts'
+import { exitCodes } from './exit-codes.ts'
+import { createExplainCommand } from './explain.ts'
+import { createHealthcheckCommand } from './healthcheck.ts'
+import { createKeysCommand } from './keys.ts'
+import { createSchemaCommand } from './schema.ts'
+import { createServeCommand } from './serve.ts'
+import { createSessionsCommand } from './sessions.ts'
+
+/** Runs one command line (without node and script) and gives the exit code; never throws for what a user did wrong. */
+export async function runProgram(args: readonly string[], context: CliContext): Promise<number> {
+  const program = createProgram(context)
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+    return exitCodes.fine
+  } catch (error) {
+    return exitCodeOf(error, context)
+  }
+}
+
+function createProgram(context: CliContext): Command {
+  const program = new Command('sessiongate')
+    .description('A session gateway in front of apps that know nothing of it')
+    .version(context.version)
+    .addHelpText('after', '\nExample:\n  sessiongate serve --config config/sessiongate.yaml')
+  const commands = [
+    createServeCommand(context),
+    createCheckCommand(context),
+    createExplainCommand(context),
+    createSessionsCommand(context),
+    createKeysCommand(context),
+    createSchemaCommand(context),
+    createHealthcheckCommand(context),
+  ]
+  for (const command of commands) program.addCommand(command)
+  for (const command of withDescendants(program)) {
+    command.exitOverride().configureOutput({ writeOut: context.print, writeErr: context.tell })
+  }
+  return program
+}
+
+function withDescendants(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withDescendants)]
+}
+
+function exitCodeOf(error: unknown, context: CliContext): number {
+  // Commander has printed its own words already; `--help` and `--version` end with 0.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage
+  if (error instanceof ConfigError) {
+    context.tell(`${error.message}\n`)
+    return exitCodes.configuration
+  }
+  if (error instanceof CommandError) {
+    if (error.message !== '') context.tell(`sessiongate: ${error.message}\n`)
+    return error.exitCode
+  }
+  context.tell(`sessiongate: ${error instanceof Error ? error.message : String(error)}\n`)
+  return exitCodes.failed
+}

@@ -1,0 +1,19 @@
+import { Option } from 'commander'
+import type { Config } from '../config/config.ts'
+import { loadConfig } from '../config/loading.ts'
+import type { Problem } from '../config/problem.ts'
+import { type CliContext, DEFAULT_CONFIG } from './context.ts'
+
+export function configOption(): Option {
+  return new Option('--config <file>', 'the YAML file').default(DEFAULT_CONFIG)
+}
+
+export interface LoadedConfig {
+  readonly config: Config
+  readonly warnings: readonly Problem[]
+}
+
+/** @throws {ConfigError} with everything that is wrong in the file. */
+export async function readConfig(context: CliContext, path: string): Promise<LoadedConfig> {
+  return await loadConfig({ path, env: context.env })
+}

@@ -1,0 +1,39 @@
+import { once } from 'node:events'
+import { Command } from 'commander'
+import { formatProblems } from '../config/problem.ts'
+import type { CliContext, RunningGateway } from './context.ts'
+import { configOption, readConfig } from './reading.ts'
+
+/** `serve`: runs until SIGTERM or SIGINT, which drain; a second one ends at once. */
+export function createServeCommand(context: CliContext): Command {
+  return new Command('serve')
+    .description('run the gateway')
+    .addOption(configOption())
+    .addHelpText('after', '\nExample:\n  sessiongate serve --config config/sessiongate.yaml')
+    .action(async (options: { config: string }) => {
+      const { config, warnings } = await readConfig(context, options.config)
+      await using gateway = await context.openGateway(config, { warnings, version: context.version })
+      if (warnings.length > 0) context.tell(`${formatProblems(warnings)}\n\n`)
+      context.tell(`sessiongate listens on ${gateway.addresses.map(urlOf).join(', ')}\n`)
+      await signalled()
+      await drainOrCut(gateway)
+    })
+}
+
+function urlOf(address: string): string {
+  return address.startsWith('/') ? `unix:${address}` : `http://${address}/`
+}
+
+async function signalled(): Promise<void> {
+  const stop = new AbortController()
+  // A reload comes with a later version; until then the signal must not end the process, which is its default.
+  process.on('SIGHUP', () => undefined)
+  await Promise.race(['SIGTERM', 'SIGINT'].map((name) => once(process, name, { signal: stop.signal }))).finally(() =>
+    stop.abort(),
+  )
+}
+
+async function drainOrCut(gateway: RunningGateway): Promise<void> {
+  const again = signalled().then(() => gateway.cut())
+  await Promise.race([gateway.drain(), again])
+}

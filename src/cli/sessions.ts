@@ -1,0 +1,152 @@
+import { Command } from 'commander'
+import { writeSessionData } from '../django/json.ts'
+import type { SessionEntry } from '../sessions/engine.ts'
+import { type CliContext, CommandError, type SessionTools } from './context.ts'
+import { exitCodes } from './exit-codes.ts'
+import { configOption, readConfig } from './reading.ts'
+
+/** How many sessions `list` prints unless it is told otherwise. */
+const LIST_LIMIT = 100
+
+interface ReadOptions {
+  readonly config: string
+  readonly json?: boolean
+  readonly showKeys?: boolean
+}
+
+/** `sessions list|show|revoke|clear-expired|decode`: by public id, straight at the store, with or without a gateway running. */
+export function createSessionsCommand(context: CliContext): Command {
+  const sessions = new Command('sessions').description('look at the stored sessions, end them, read their encoding')
+  addList(sessions, context)
+  addShow(sessions, context)
+  addRevoke(sessions, context)
+  addClearExpired(sessions, context)
+  addDecode(sessions, context)
+  return sessions
+}
+
+function addList(sessions: Command, context: CliContext): void {
+  sessions
+    .command('list')
+    .description('list the sessions that have not expired')
+    .option('--limit <count>', 'at most so many', parseCount, LIST_LIMIT)
+    .option('--json', 'one JSON object a line')
+    .option('--show-keys', 'print the session keys too: whoever has one has the session')
+    .addOption(configOption())
+    .addHelpText('after', '\nExample:\n  sessiongate sessions list --limit 20 --json')
+    .action(async (options: ReadOptions & { limit: number }) => {
+      await using tools = await open(context, options.config)
+      let printed = 0
+      if (!options.json) context.print(`${'PUBLIC ID'.padEnd(24)}${'EXPIRES'.padEnd(26)}KEYS IN IT\n`)
+      for await (const entry of tools.engine.entries()) {
+        if (printed === options.limit) {
+          context.tell(`there are more; --limit shows them\n`)
+          break
+        }
+        context.print(lineOf(entry, tools, options))
+        printed += 1
+      }
+    })
+}
+
+function lineOf(entry: SessionEntry, tools: SessionTools, options: ReadOptions): string {
+  const id = tools.publicId(entry.key)
+  const expires = entry.expiresAt === undefined ? null : new Date(entry.expiresAt).toISOString()
+  const names = [...entry.data.keys()]
+  const key = options.showKeys ? { key: entry.key } : {}
+  if (options.json) return `${JSON.stringify({ id, ...key, expires, names })}\n`
+  const shown = names.map((name) => JSON.stringify(name).slice(1, -1)).join(' ')
+  return `${id.padEnd(24)}${(expires ?? '-').padEnd(26)}${shown}${options.showKeys ? `  ${entry.key}` : ''}\n`
+}
+
+function addShow(sessions: Command, context: CliContext): void {
+  sessions
+    .command('show')
+    .description("print one session's data")
+    .argument('<public-id>', 'as in list, in logs, and as sid in assertions')
+    .option('--show-keys', 'print the session key too: whoever has it has the session')
+    .addOption(configOption())
+    .addHelpText('after', '\nExample:\n  sessiongate sessions show 0mHNQ3bYw5Yl5tqcKQ8y0g')
+    .action(async (id: string, options: ReadOptions) => {
+      await using tools = await open(context, options.config)
+      const entry = await find(tools, id)
+      const expires = entry.expiresAt === undefined ? 'null' : JSON.stringify(new Date(entry.expiresAt).toISOString())
+      const key = options.showKeys ? `,"key":${JSON.stringify(entry.key)}` : ''
+      context.print(`{"id":${JSON.stringify(id)}${key},"expires":${expires},"data":${writeSessionData(entry.data)}}\n`)
+    })
+}
+
+function addRevoke(sessions: Command, context: CliContext): void {
+  sessions
+    .command('revoke')
+    .description('end sessions: their rows go, their cookies are worth nothing from then on')
+    .argument('<public-id...>')
+    .addOption(configOption())
+    .addHelpText('after', '\nExample:\n  sessiongate sessions revoke 0mHNQ3bYw5Yl5tqcKQ8y0g')
+    .action(async (ids: string[], options: ReadOptions) => {
+      await using tools = await open(context, options.config)
+      const missing = new Set(ids)
+      for await (const { key } of tools.engine.entries()) {
+        const id = tools.publicId(key)
+        if (!missing.has(id)) continue
+        await tools.engine.delete(key)
+        missing.delete(id)
+        context.print(`revoked ${id}\n`)
+        if (missing.size === 0) break
+      }
+      if (missing.size > 0) throw new CommandError(exitCodes.failed, `no such session: ${[...missing].join(' ')}`)
+    })
+}
+
+function addClearExpired(sessions: Command, context: CliContext): void {
+  sessions
+    .command('clear-expired')
+    .description("delete expired sessions in batches (Django's clearsessions)")
+    .option('--batch <count>', 'so many at a time; default session.clear_expired.batch', parseCount)
+    .addOption(configOption())
+    .addHelpText('after', '\nExample:\n  sessiongate sessions clear-expired --batch 500')
+    .action(async (options: ReadOptions & { batch?: number }) => {
+      await using tools = await open(context, options.config)
+      const batch = options.batch ?? tools.clearBatch
+      let cleared = 0
+      for (;;) {
+        const count = await tools.engine.clearExpired(batch)
+        cleared += count
+        if (count < batch) break
+        context.tell(`${cleared} cleared so far\n`)
+      }
+      context.print(`${cleared} expired sessions cleared\n`)
+    })
+}
+
+function addDecode(sessions: Command, context: CliContext): void {
+  sessions
+    .command('decode')
+    .description('read what session_data or a session file holds, and tell which key signed it')
+    .argument('<text>', '`-` reads stdin')
+    .addOption(configOption())
+    .addHelpText('after', '\nExample:\n  sessiongate sessions decode - < /tmp/sessionid0a1b2c')
+    .action(async (text: string, options: ReadOptions) => {
+      const { config } = await readConfig(context, options.config)
+      const decoded = await context.decode(config, (text === '-' ? await context.readStdin() : text).trim())
+      if (!decoded.ok) throw new CommandError(exitCodes.failed, `not readable with this secret_key: ${decoded.reason}`)
+      const signedAt = JSON.stringify(new Date(decoded.signedAt).toISOString())
+      context.print(`{"data":${decoded.json},"signed_at":${signedAt},"key":${JSON.stringify(decoded.key)}}\n`)
+    })
+}
+
+async function open(context: CliContext, path: string): Promise<SessionTools> {
+  const { config } = await readConfig(context, path)
+  return await context.openSessionTools(config)
+}
+
+async function find(tools: SessionTools, id: string): Promise<SessionEntry> {
+  for await (const entry of tools.engine.entries()) if (tools.publicId(entry.key) === id) return entry
+  throw new CommandError(exitCodes.failed, `no session has the public id ${id}`)
+}
+
+function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text))
+    throw new CommandError(exitCodes.usage, `a count is a whole number above 0, not ${JSON.stringify(text)}`)
+  return Number(text)
+}

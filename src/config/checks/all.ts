@@ -1,0 +1,29 @@
+import { checkAccess } from './access.ts'
+import type { Check } from './context.ts'
+import { checkCookie } from './cookie.ts'
+import { warnOfExposure } from './exposure.ts'
+import { checkHeaders } from './headers.ts'
+import { checkListeners } from './listeners.ts'
+import { checkLogin } from './login.ts'
+import { checkPatterns } from './patterns.ts'
+import { checkReachability } from './reachability.ts'
+import { checkReferences } from './references.ts'
+import { checkSecrets } from './secrets.ts'
+import { checkStorage } from './storage.ts'
+import { checkUpstreams } from './upstreams.ts'
+
+/** Every check. They are independent of each other; the order of what they find is that of the file. */
+export const checks: readonly Check[] = [
+  checkListeners,
+  checkReferences,
+  checkPatterns,
+  checkCookie,
+  checkSecrets,
+  checkStorage,
+  checkUpstreams,
+  checkAccess,
+  checkHeaders,
+  checkReachability,
+  checkLogin,
+  warnOfExposure,
+]

@@ -1,0 +1,46 @@
+import type { ListenAddress } from '../config.ts'
+import { collide, isLocalAddress, parseListenAddress } from '../listen-address.ts'
+import type { Path } from '../path.ts'
+import type { FileConfig } from '../schema/file.ts'
+import type { CheckContext } from './context.ts'
+
+interface Listener {
+  readonly path: Path
+  readonly text: string
+}
+
+/** Addresses that cannot be opened, two listeners on one address, and an operator's listener that strangers can reach. */
+export function checkListeners(context: CheckContext): void {
+  const taken: ListenAddress[] = []
+  for (const { path, text } of listenersOf(context.file)) {
+    if (context.isUnsure(path)) continue
+    const address = parseListenAddress(text, '/')
+    if (address === undefined) {
+      context.error(path, {
+        message: `${context.quote(path, text)} is not an address to listen on`,
+        hint: 'write host:port, such as 127.0.0.1:8080, [::1]:8080 or :8080, with a port up to 65535, or unix:/path',
+      })
+      continue
+    }
+    if (taken.some((other) => collide(other, address))) {
+      context.error(path, {
+        message: `${context.quote(path, text)} is taken by another listener of this file`,
+        hint: 'give each listener its own port',
+      })
+    }
+    taken.push(address)
+    if (path[0] === 'admin' && !isLocalAddress(address)) {
+      context.warn(path, {
+        message: `the operator’s listener on ${context.quote(path, text)} can be reached from other machines`,
+        hint: 'use 127.0.0.1, and probes for health checks from outside',
+      })
+    }
+  }
+}
+
+function listenersOf({ listen, admin, probes }: FileConfig): Listener[] {
+  const listeners: Listener[] = listen.map(({ address }, at) => ({ path: ['listen', at, 'address'], text: address }))
+  if (admin !== 'off' && admin.listen !== 'off') listeners.push({ path: ['admin', 'listen'], text: admin.listen })
+  if (probes !== undefined) listeners.push({ path: ['probes', 'listen'], text: probes.listen })
+  return listeners
+}

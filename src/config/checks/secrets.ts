@@ -1,0 +1,102 @@
+import { readSigningKeys, SigningKeyError } from '../../assertion/keys.ts'
+import { parseDatabaseUrl } from '../database-url.ts'
+import type { FileConfig } from '../schema/file.ts'
+import type { Secret } from '../secret.ts'
+import type { CheckContext } from './context.ts'
+
+/** What Django's own `check --deploy` asks of SECRET_KEY is 50 characters; below this a key is a word. */
+const SHORT_SECRET_BYTES = 32
+
+/** Secrets that are missing, too short, or not of the kind that the algorithm needs. */
+export function checkSecrets(context: CheckContext): void {
+  checkMissing(context)
+  checkSecretKeys(context)
+  checkSigningKeys(context)
+}
+
+/** A secret made on this machine is of no use to a store that several machines share. */
+function checkMissing(context: CheckContext): void {
+  const { file } = context
+  const reason = sharedStore(file)
+  if (reason === undefined || context.isUnsure(['session', 'engine'])) return
+  if (file.session.secret_key === undefined && !context.isUnsure(['session', 'secret_key'])) {
+    context.error(['session', 'secret_key'], {
+      message: `session.secret_key is missing, and ${reason}`,
+      hint: `add secret_key: \${SECRET_KEY} under session, with Django’s SECRET_KEY where Django shares the sessions`,
+    })
+  }
+  if (file.keys === undefined && !context.isUnsure(['keys'])) {
+    context.error(['keys'], {
+      message: `keys are missing, and ${reason}`,
+      hint: `add keys: [{ id: "1", secret: "\${file:/run/secrets/sessiongate_key}" }]`,
+    })
+  }
+}
+
+/** Why this store is not one of this machine alone; `undefined` if it is. */
+function sharedStore({ session, database, caches }: FileConfig): string | undefined {
+  if (session.engine === 'signed_cookies') return 'with signed_cookies every session depends on it'
+  const usesDatabase = session.engine === 'db' || session.engine === 'cached_db'
+  if (usesDatabase && parseDatabaseUrl(database.url, '/')?.kind === 'postgres')
+    return 'PostgreSQL is shared between machines'
+  const backend = caches[session.cache_alias]?.backend
+  const usesCache = session.engine === 'cache' || session.engine === 'cached_db'
+  if (usesCache && backend !== undefined && backend !== 'memory') return `${backend} is shared between machines`
+  return undefined
+}
+
+function checkSecretKeys(context: CheckContext): void {
+  const { secret_key: secretKey, secret_key_fallbacks: fallbacks } = context.file.session
+  const warnIfShort = (path: (string | number)[], secret: Secret) => {
+    if (Buffer.byteLength(secret.reveal()) >= SHORT_SECRET_BYTES) return
+    context.warn(path, {
+      message: `a secret key of less than ${SHORT_SECRET_BYTES} bytes can be guessed, and with it every session`,
+      hint: 'change it where it is made; the old one can stand under secret_key_fallbacks for a while',
+    })
+  }
+  if (secretKey !== undefined) warnIfShort(['session', 'secret_key'], secretKey)
+  for (const [at, secret] of fallbacks.entries()) warnIfShort(['session', 'secret_key_fallbacks', at], secret)
+}
+
+function checkSigningKeys(context: CheckContext): void {
+  const { signing, keys = [] } = context.file
+  for (const [at, { id, secret, private_key: privateKey }] of keys.entries()) {
+    const path = ['keys', at]
+    if (context.isUnsure(path) || context.isUnsure(['signing', 'algorithm'])) continue
+    if (secret !== undefined && privateKey !== undefined) {
+      context.error([...path, 'private_key'], {
+        message: `the key ${context.quote([...path, 'id'], id)} has both a secret and a private_key`,
+        hint: 'a secret is for HS256, a private_key for EdDSA and ES256: remove one',
+      })
+      continue
+    }
+    // A second newline would be cut by one reader of the file and kept by another, and the app would verify nothing.
+    if (secret?.reveal().endsWith('\n')) {
+      context.error([...path, 'secret'], {
+        message: 'the secret ends in a line break of its own',
+        hint: 'let the file end in one newline at most',
+      })
+      continue
+    }
+    checkSigningKey(context, at, {
+      id,
+      ...(secret === undefined ? {} : { secret: secret.reveal() }),
+      ...(privateKey === undefined ? {} : { privateKey: privateKey.reveal() }),
+    })
+  }
+
+  function checkSigningKey(
+    { error }: CheckContext,
+    at: number,
+    spec: { id: string; secret?: string; privateKey?: string },
+  ): void {
+    try {
+      readSigningKeys([spec], { algorithm: signing.algorithm, audience: 'check' })
+    } catch (cause) {
+      if (!(cause instanceof SigningKeyError)) throw cause
+      const part = spec.privateKey === undefined ? 'secret' : 'private_key'
+      const hint = `sessiongate keys new makes a good one for ${signing.algorithm}`
+      error(['keys', at, part], { message: cause.message, hint })
+    }
+  }
+}

@@ -1,0 +1,33 @@
+import { reservedNames } from '../../writeback/permission.ts'
+import { parseUpstreamServer } from '../upstream-server.ts'
+import type { CheckContext } from './context.ts'
+
+/** Servers that are no URL of an app, and write-back lists that name what no app may write. */
+export function checkUpstreams(context: CheckContext): void {
+  for (const [name, upstream] of Object.entries(context.file.upstreams)) {
+    for (const [at, server] of upstream.servers.entries()) {
+      const path = ['upstreams', name, 'servers', at]
+      if (context.isUnsure(path) || parseUpstreamServer(server) !== undefined) continue
+      context.error(path, {
+        message: `${context.quote(path, server)} is not the address of an app`,
+        hint: 'write http://host:port, without a path, a query or a password: the browser’s path goes up as it is',
+      })
+    }
+    checkReservedNames(context, ['upstreams', name, 'writeback', 'allow'], upstream.writeback?.allow)
+  }
+}
+
+/** `_gw…` and `_session_expiry` are the gateway's own; Python and JavaScript both trip over `__proto__` and its like. */
+export function checkReservedNames(
+  context: CheckContext,
+  path: (string | number)[],
+  allow: readonly string[] | undefined,
+): void {
+  for (const name of reservedNames({ allow: allow ?? [] })) {
+    const at = allow?.indexOf(name) ?? 0
+    context.error([...path, at], {
+      message: `${context.quote([...path, at], name)} is reserved: no app may write it`,
+      hint: 'remove it; X-Session-Expiry changes the expiry',
+    })
+  }
+}

@@ -1,0 +1,250 @@
+import type { Secret } from './secret.ts'
+
+/**
+ * The configuration after everything that can go wrong with it: substituted, checked, defaults filled in, durations in
+ * milliseconds, sizes in bytes, paths absolute. What is off or not set is `undefined`. Nothing below this room sees YAML.
+ */
+export interface Config {
+  readonly version: 1
+  /** The mode of the whole file. Each route carries its own in `access.mode`, already resolved. */
+  readonly mode: 'enforce' | 'observe'
+  /** At least one. */
+  readonly listen: readonly ListenConfig[]
+  /**
+   * `hosts`, lower-case, without port, `*.example.com` for one label. Empty = those that the routes name, or any if one
+   * of them names none. Otherwise every host of a route is among them.
+   */
+  readonly hosts: readonly string[]
+  readonly workers: 1
+  /** CIDRs, single addresses, or the word `unix` for peers on a Unix socket; what `compileTrust` takes. Default none. */
+  readonly trustedProxies: readonly string[]
+  readonly session: SessionConfig
+  readonly signing: SigningConfig
+  /** The file's login; each route carries its own in `login`, already merged. */
+  readonly login: LoginConfig
+  /** By name, in file order. */
+  readonly upstreams: ReadonlyMap<string, UpstreamConfig>
+  /** In file order: the first that matches decides. */
+  readonly routes: readonly RouteConfig[]
+  /**
+   * The union over the whole file of the names under `headers.session` and `headers.request`, as written, one of each
+   * spelling. They are cut from every request, on every route.
+   */
+  readonly ownHeaders: readonly string[]
+  /** `undefined` = `admin: off`. */
+  readonly admin: AdminConfig | undefined
+  readonly probes: ProbesConfig | undefined
+  readonly logging: LoggingConfig
+  readonly shutdown: ShutdownConfig
+}
+
+/** Where a socket listens. `host` is absent for `:8080` (all interfaces); port 0 lets the system choose. */
+export type ListenAddress =
+  | { readonly kind: 'tcp'; readonly host: string | undefined; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
+
+export interface ListenConfig {
+  readonly address: ListenAddress
+  /** As the file says it, for log lines. */
+  readonly text: string
+}
+
+export interface SessionConfig {
+  readonly engine: EngineConfig
+  readonly cookie: CookieConfig
+  /** SESSION_COOKIE_AGE; whole seconds. Default 14 days. */
+  readonly cookieAgeMs: number
+  readonly expireAtBrowserClose: boolean
+  readonly saveEveryRequest: boolean
+  readonly secretKey: SecretKeyConfig
+  /** Verify only. */
+  readonly secretKeyFallbacks: readonly Secret[]
+  /** Django's session class, part of the signing salt. Default `SessionStore`. */
+  readonly saltClass: string
+  /** Top-level key whose truthiness means "logged in". Default `userInfo`. */
+  readonly authKey: string
+  /** Dotted path of the user's id. */
+  readonly userId: string | undefined
+  readonly duplicateCookies: 'last' | 'refuse'
+  readonly expiryDates: 'iso' | 'seconds'
+  /** Absolute limit of a session's life. */
+  readonly maxAgeMs: number | undefined
+  /** Of the JSON, before compression. Default 64 KiB. */
+  readonly maxBytes: number
+  /** Default 1 s. */
+  readonly storeTimeoutMs: number
+  /** `undefined` = `clear_expired: null`: the gateway never clears. */
+  readonly clearExpired: { readonly everyMs: number; readonly batch: number } | undefined
+}
+
+/** The engine in use, with what it stands on. Engines and backends that this version does not act on are refused before. */
+export type EngineConfig =
+  | { readonly kind: 'db'; readonly database: DatabaseConfig }
+  | { readonly kind: 'cache'; readonly cache: CacheConfig }
+  | { readonly kind: 'file' /** Absolute. */; readonly directory: string }
+  | { readonly kind: 'signed_cookies' }
+
+export interface DatabaseConfig {
+  readonly kind: 'sqlite'
+  /** Absolute path of the database file. */
+  readonly path: string
+  /** True for the gateway's own file in `./var`, which it may create and set to WAL without being told. */
+  readonly isOwn: boolean
+  /** Django's USE_TZ. Default true. */
+  readonly useTz: boolean
+  /** May the table be created in somebody else's database. Default false. */
+  readonly create: boolean
+}
+
+export interface CacheConfig {
+  readonly kind: 'memory'
+  /** The name under `caches`. */
+  readonly alias: string
+}
+
+export interface CookieConfig {
+  readonly name: string
+  readonly path: string
+  readonly domain: string | undefined
+  /** `auto`: Secure when the browser's side is https. */
+  readonly secure: 'auto' | boolean
+  readonly httpOnly: boolean
+  /** `false` leaves the attribute out. */
+  readonly sameSite: 'Lax' | 'Strict' | 'None' | false
+}
+
+/** `generated`: the file names none; the gateway makes one in `./var` at first start. Only for stores on this machine. */
+export type SecretKeyConfig = { readonly generated: true } | { readonly generated: false; readonly value: Secret }
+
+export interface SigningConfig {
+  readonly algorithm: 'HS256' | 'EdDSA' | 'ES256'
+  readonly issuer: string
+  /** At most 60 s. */
+  readonly ttlMs: number
+  readonly bind: 'session' | 'request'
+  readonly maxBytes: number
+  readonly keys: SigningKeysConfig
+}
+
+/** Several keys verify, the first signs and fits `algorithm`. */
+export type SigningKeysConfig =
+  | { readonly generated: true }
+  | { readonly generated: false; readonly keys: readonly SigningKeyConfig[] }
+
+export type SigningKeyConfig =
+  /** HS256: at least 32 bytes of UTF-8, no line break at its end. */
+  | { readonly kind: 'secret'; readonly id: string; readonly secret: Secret }
+  /** EdDSA or ES256: a private key as PKCS#8 PEM. */
+  | { readonly kind: 'private_key'; readonly id: string; readonly privateKey: Secret }
+
+export interface LoginConfig {
+  /** A path on the own host, or an absolute http(s) URL. */
+  readonly url: string
+  readonly nextParam: string
+  readonly allowedHosts: readonly string[]
+  readonly guard: boolean
+}
+
+export interface UpstreamConfig {
+  readonly name: string
+  /** Exactly one in this version. */
+  readonly servers: readonly UpstreamServerConfig[]
+  /** Send the browser's Host; else the server's. Default true. */
+  readonly passHost: boolean
+  readonly sessionCookie: 'strip' | 'pass'
+  readonly timeouts: { readonly connectMs: number; readonly firstByteMs: number; readonly idleMs: number }
+  /** Further attempts of idempotent methods before the first response byte. Default 1. */
+  readonly retries: number
+}
+
+export interface UpstreamServerConfig {
+  /** `http://host:port`, lower-case, without the port when it is 80. */
+  readonly origin: string
+  readonly host: string
+  readonly port: number
+}
+
+/** Satisfies `RoutedRule` of `rules/`, so the list goes into the route table as it is. */
+export interface RouteConfig {
+  readonly id: string
+  readonly match: RouteMatch
+  readonly access: AccessRule
+  readonly ambiguousPaths: 'refuse' | 'allow'
+  /** Contract of the method override headers: cut unless the route keeps them. */
+  readonly methodOverrides: 'cut' | 'keep'
+  /** A name in `Config.upstreams`. */
+  readonly upstream: string
+  /** False for `session: none`: no cookie is read, no assertion sent, commands are cut. */
+  readonly usesSession: boolean
+  /** The file's login with the route's own settings over it. */
+  readonly login: LoginConfig
+  readonly onDeny: 'auto' | 'redirect' | 'status'
+  readonly onStoreError: 'unavailable' | 'anonymous'
+  /** Top-level keys in the assertion, the route's, else the upstream's. `undefined` = all that do not begin with `_`. */
+  readonly include: readonly string[] | undefined
+  /** The route's, else the upstream's, else nothing. */
+  readonly writeback: WritebackConfig
+  readonly headers: RouteHeadersConfig
+  /** Of a request body; `undefined` = no limit (`limits: { body: null }`). Default 10 MiB. */
+  readonly maxBodyBytes: number | undefined
+  /** `undefined` = `websocket: false`. */
+  readonly websocket: WebsocketConfig | undefined
+}
+
+// Until rules/ has landed: the plan's shapes, word for word.
+export interface RouteMatch {
+  readonly hosts: readonly string[]
+  readonly paths: readonly string[]
+  readonly methods: readonly string[]
+}
+export interface AccessRule {
+  readonly auth: 'public' | 'optional' | 'required'
+  readonly require: readonly string[]
+  readonly allow?: string
+  readonly mode: 'enforce' | 'observe'
+  readonly crossSite: 'off' | 'same-site'
+}
+
+export type WritebackCommand = 'flush' | 'clear' | 'cycle-key' | 'expiry'
+
+export interface WritebackConfig {
+  /** Exact top-level names; `*` = all that do not begin with `_`. Empty = none. */
+  readonly allow: readonly string[]
+  readonly commands: readonly WritebackCommand[]
+}
+
+export interface RouteHeadersConfig {
+  /** Header name to dotted path into the session, in file order. */
+  readonly session: ReadonlyMap<string, string>
+  /** Header name to value, sent to the app. */
+  readonly request: ReadonlyMap<string, string>
+  /** Header name to value, sent to the browser. */
+  readonly response: ReadonlyMap<string, string>
+}
+
+export interface WebsocketConfig {
+  /** Foreign origins (`https://other.example`) that may connect beside the own one. */
+  readonly origins: readonly string[]
+  readonly idleMs: number
+}
+
+export interface AdminConfig {
+  readonly listen: ListenConfig
+  /** Accepted, without effect in this version. */
+  readonly token: Secret | undefined
+}
+
+/** A listener for /metrics, /livez and /readyz alone. */
+export interface ProbesConfig {
+  readonly listen: ListenConfig
+}
+
+export interface LoggingConfig {
+  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
+  readonly access: boolean
+}
+
+export interface ShutdownConfig {
+  readonly drainMs: number
+  readonly readinessDelayMs: number
+}

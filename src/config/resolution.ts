@@ -1,0 +1,226 @@
+import { resolve } from 'node:path'
+import { headerKey } from '../http/headers.ts'
+import { narrow, type WritebackRules } from '../writeback/permission.ts'
+import type {
+  Config,
+  EngineConfig,
+  ListenConfig,
+  LoginConfig,
+  RouteConfig,
+  SigningConfig,
+  UpstreamConfig,
+} from './config.ts'
+import { parseDatabaseUrl } from './database-url.ts'
+import { parseListenAddress } from './listen-address.ts'
+import type { FileConfig, FileRoute } from './schema/file.ts'
+import { parseUpstreamServer } from './upstream-server.ts'
+
+/** Where relative paths start, and where `file_path: null` leads. */
+export interface Directories {
+  readonly working: string
+  readonly temporary: string
+}
+
+/**
+ * The configuration that a file without errors stands for.
+ *
+ * @throws {TypeError} for a file that the checks should have refused.
+ */
+export function resolveConfig(file: FileConfig, directories: Directories): Config {
+  const listener = (text: string): ListenConfig => ({
+    address: parseListenAddress(text, directories.working) ?? impossible(`the address ${text}`),
+    text,
+  })
+  const { admin, probes } = file
+  return {
+    version: 1,
+    mode: file.mode,
+    listen: file.listen.map(({ address }) => listener(address)),
+    hosts: file.hosts.map((host) => host.toLowerCase()),
+    workers: 1,
+    trustedProxies: file.trusted_proxies,
+    session: resolveSession(file, directories),
+    signing: resolveSigning(file),
+    login: resolveLogin(file.login, {}),
+    upstreams: new Map(
+      Object.entries(file.upstreams).map(([name, upstream]) => [name, resolveUpstream(name, upstream)]),
+    ),
+    routes: file.routes.map((route) => resolveRoute(file, route)),
+    ownHeaders: ownHeaders(file.routes),
+    admin:
+      admin === 'off' || admin.listen === 'off' ? undefined : { listen: listener(admin.listen), token: admin.token },
+    probes: probes === undefined ? undefined : { listen: listener(probes.listen) },
+    logging: file.logging,
+    shutdown: { drainMs: file.shutdown.drain, readinessDelayMs: file.shutdown.readiness_delay },
+  }
+}
+
+function resolveSession(file: FileConfig, directories: Directories): Config['session'] {
+  const { session } = file
+  return {
+    engine: resolveEngine(file, directories),
+    cookie: {
+      name: session.cookie_name,
+      path: session.cookie_path,
+      domain: session.cookie_domain,
+      secure: session.cookie_secure,
+      httpOnly: session.cookie_httponly,
+      sameSite: session.cookie_samesite,
+    },
+    cookieAgeMs: session.cookie_age,
+    expireAtBrowserClose: session.expire_at_browser_close,
+    saveEveryRequest: session.save_every_request,
+    secretKey: session.secret_key === undefined ? { generated: true } : { generated: false, value: session.secret_key },
+    secretKeyFallbacks: session.secret_key_fallbacks,
+    saltClass: session.salt_class,
+    authKey: session.auth_key,
+    userId: session.user_id,
+    duplicateCookies: session.duplicate_cookies,
+    expiryDates: session.expiry_dates,
+    maxAgeMs: session.max_age,
+    maxBytes: session.max_bytes,
+    storeTimeoutMs: session.store_timeout,
+    clearExpired: session.clear_expired && { everyMs: session.clear_expired.every, batch: session.clear_expired.batch },
+  }
+}
+
+function resolveEngine({ session, database }: FileConfig, { working, temporary }: Directories): EngineConfig {
+  switch (session.engine) {
+    case 'db': {
+      const url = parseDatabaseUrl(database.url, working)
+      if (url?.kind !== 'sqlite') return impossible('the database')
+      return { kind: 'db', database: { ...url, useTz: database.use_tz, create: database.create } }
+    }
+    case 'cache':
+      return { kind: 'cache', cache: { kind: 'memory', alias: session.cache_alias } }
+    case 'file':
+      return {
+        kind: 'file',
+        directory: session.file_path === undefined ? temporary : resolve(working, session.file_path),
+      }
+    case 'signed_cookies':
+      return { kind: 'signed_cookies' }
+    case 'cached_db':
+      return impossible('the engine')
+  }
+}
+
+function resolveSigning({ signing, keys }: FileConfig): SigningConfig {
+  return {
+    algorithm: signing.algorithm,
+    issuer: signing.issuer,
+    ttlMs: signing.ttl,
+    bind: signing.bind,
+    maxBytes: signing.max_bytes,
+    keys:
+      keys === undefined
+        ? { generated: true }
+        : {
+            generated: false,
+            keys: keys.map(({ id, secret, private_key: privateKey }) => {
+              if (secret !== undefined) return { kind: 'secret', id, secret }
+              return { kind: 'private_key', id, privateKey: privateKey ?? impossible(`the key ${id}`) }
+            }),
+          },
+  }
+}
+
+function resolveUpstream(name: string, upstream: FileConfig['upstreams'][string]): UpstreamConfig {
+  return {
+    name,
+    servers: upstream.servers.map((text) => {
+      const server = parseUpstreamServer(text)
+      if (server?.kind !== 'http') return impossible(`the server of ${name}`)
+      return { origin: server.origin, host: server.host, port: server.port }
+    }),
+    passHost: upstream.pass_host,
+    sessionCookie: upstream.session_cookie,
+    timeouts: {
+      connectMs: upstream.timeouts.connect,
+      firstByteMs: upstream.timeouts.first_byte,
+      idleMs: upstream.timeouts.idle,
+    },
+    retries: upstream.retries,
+  }
+}
+
+function resolveRoute(file: FileConfig, route: FileRoute): RouteConfig {
+  const upstream = file.upstreams[route.upstream]
+  const { allow, commands = [] } = narrow(writebackRules(upstream?.writeback), writebackRules(route.writeback))
+  return {
+    ...routedRule(file, route),
+    methodOverrides: route.method_overrides,
+    upstream: route.upstream,
+    usesSession: route.session !== 'none',
+    login: resolveLogin(file.login, route.login ?? {}),
+    onDeny: route.on_deny,
+    onStoreError: route.on_store_error,
+    // On a route `null` says "all", also where the upstream names some.
+    include: (route.include === undefined ? upstream?.include : route.include) ?? undefined,
+    writeback: { allow, commands },
+    headers: {
+      session: new Map(Object.entries(route.headers.session)),
+      request: new Map(Object.entries(route.headers.request)),
+      response: new Map(Object.entries(route.headers.response)),
+    },
+    maxBodyBytes: route.limits.body,
+    websocket:
+      route.websocket === false
+        ? undefined
+        : { origins: route.websocket.origins.map(lowerCase), idleMs: route.websocket.idle },
+  }
+}
+
+/** The part of a route that `rules/` knows. */
+export function routedRule(
+  file: FileConfig,
+  route: FileRoute,
+): Pick<RouteConfig, 'id' | 'match' | 'access' | 'ambiguousPaths'> {
+  return {
+    id: route.id,
+    match: {
+      hosts: (route.match.host ?? []).map(lowerCase),
+      paths: route.match.path ?? [],
+      methods: route.match.method ?? [],
+    },
+    access: {
+      auth: route.auth,
+      require: route.require,
+      ...(route.allow === undefined ? {} : { allow: route.allow }),
+      mode: route.mode ?? file.mode,
+      crossSite: route.csrf,
+    },
+    ambiguousPaths: route.ambiguous_paths,
+  }
+}
+
+/** A login with what a route says over what the file says. */
+export function resolveLogin(file: FileConfig['login'], route: NonNullable<FileRoute['login']>): LoginConfig {
+  return {
+    url: route.url ?? file.url,
+    nextParam: route.next_param ?? file.next_param,
+    allowedHosts: route.allowed_hosts ?? file.allowed_hosts,
+    guard: route.guard ?? file.guard,
+  }
+}
+
+/** `commands: undefined`, which zod makes of an absent key, is not the same as no `commands`. */
+export function writebackRules(written: NonNullable<FileRoute['writeback']>): WritebackRules
+export function writebackRules(written: FileRoute['writeback']): WritebackRules | undefined
+export function writebackRules(written: FileRoute['writeback']): WritebackRules | undefined {
+  if (written === undefined) return undefined
+  return { allow: written.allow, ...(written.commands === undefined ? {} : { commands: written.commands }) }
+}
+
+function ownHeaders(routes: readonly FileRoute[]): string[] {
+  const names = routes.flatMap(({ headers }) => [...Object.keys(headers.session), ...Object.keys(headers.request)])
+  return [...new Map(names.map((name) => [headerKey(name), name])).values()]
+}
+
+function lowerCase(text: string): string {
+  return text.toLowerCase()
+}
+
+function impossible(what: string): never {
+  throw new TypeError(`${what} should have been refused by a check`)
+}

@@ -1,0 +1,72 @@
+import { z } from 'zod'
+import { choice, duration, flag, list, mapping, secret, text, textLike } from './scalars.ts'
+
+const addressPhrase =
+  'host:port, such as 127.0.0.1:8080, [::1]:8080 or :8080 for all interfaces, or unix:/path/to/socket'
+
+/** Where a socket listens, as text: `readListenAddress` takes it apart. */
+function address() {
+  return textLike(/^(unix:.+|.*:[0-9]{1,5})$/, addressPhrase)
+}
+
+const tls = mapping({
+  cert: text('a path').describe('PEM file with the certificate chain'),
+  key: text('a path').describe('PEM file with the private key'),
+  client_ca: text('a path').optional().describe('PEM file with the authorities of client certificates'),
+  min_version: choice(['1.2', '1.3']).default('1.2'),
+})
+
+/** `listen`. */
+export const listen = list(
+  mapping({
+    address: address().describe('host:port, :port for all interfaces, or unix:/path'),
+    tls: tls.optional().describe('Not supported by this version: end TLS in front of the gateway'),
+  }),
+  'a list of addresses: [{ address: 127.0.0.1:8080 }]',
+)
+  .min(1, { error: 'a list with at least one address' })
+  .prefault([{ address: '127.0.0.1:8080' }])
+  .describe('Where the gateway listens for browsers')
+
+const off = z.literal('off', { error: 'the word off' })
+
+/** `admin`. */
+export const admin = z
+  .union(
+    [
+      off,
+      mapping({
+        listen: z
+          .union([off, address()], { error: `${addressPhrase}, or off` })
+          .default('127.0.0.1:9901')
+          .describe('Address of the operator’s listener, or off'),
+        token: secret().optional().describe('Opens /api; without effect in this version'),
+      }),
+    ],
+    { error: 'off, or a mapping such as { listen: 127.0.0.1:9901 }' },
+  )
+  .prefault({})
+  .describe('The operator’s listener: /metrics, /livez, /readyz; off = none')
+
+/** `probes`. */
+export const probes = mapping({ listen: address().describe('host:port or unix:/path') })
+  .optional()
+  .describe('A further listener with nothing but /metrics, /livez and /readyz')
+
+/** `logging`. */
+export const logging = mapping({
+  level: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  access: flag().default(true).describe('One line for each request'),
+})
+  .prefault({})
+  .describe('What is written to standard output')
+
+/** `shutdown`. */
+export const shutdown = mapping({
+  drain: duration().prefault('20s').describe('How long running requests may take to end after SIGTERM'),
+  readiness_delay: duration({ zero: true })
+    .prefault('0s')
+    .describe('How long /readyz says no before the listener closes, so that balancers notice'),
+})
+  .prefault({})
+  .describe('What happens after SIGTERM and SIGINT')

@@ -1,0 +1,106 @@
+import { z } from 'zod'
+import { cookieName, name, sessionPath } from './names.ts'
+import { age, choice, count, duration, flag, list, mapping, nullable, secret, size, text, textLike } from './scalars.ts'
+
+const COOKIE_PATH = /^\/[!-:<-~]*$/
+const COOKIE_DOMAIN = /^\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/
+
+const cookie = {
+  cookie_name: cookieName().default('sessionid').describe('SESSION_COOKIE_NAME'),
+  cookie_path: textLike(COOKIE_PATH, 'a path that begins with "/"').default('/').describe('SESSION_COOKIE_PATH'),
+  cookie_domain: nullable(textLike(COOKIE_DOMAIN, 'a domain such as example.com'))
+    .prefault(null)
+    .describe('SESSION_COOKIE_DOMAIN; null = the host alone'),
+  cookie_secure: z
+    .union([z.literal('auto'), z.boolean()], { error: 'auto, true or false' })
+    .default('auto')
+    .describe('SESSION_COOKIE_SECURE; auto = when the browser’s side is https'),
+  cookie_httponly: flag().default(true).describe('SESSION_COOKIE_HTTPONLY'),
+  cookie_samesite: z
+    .union([z.enum(['Lax', 'Strict', 'None']), z.literal(false)], { error: 'Lax, Strict, None or false' })
+    .default('Lax')
+    .describe('SESSION_COOKIE_SAMESITE; false = leave the attribute out'),
+  cookie_age: age().prefault('14d').describe('SESSION_COOKIE_AGE; a bare number is seconds'),
+}
+
+const upkeep = {
+  local_cache: nullable(
+    mapping({
+      max_age: duration().prefault('5s'),
+      max_entries: count(1, 10_000_000).default(100_000),
+    }),
+  )
+    .optional()
+    .describe('Sessions kept in memory for a moment; without effect in this version'),
+  clear_expired: nullable(
+    mapping({
+      every: duration().prefault('1h'),
+      batch: count(1, 100_000).default(1000).describe('Rows deleted in one step'),
+    }),
+  )
+    .prefault({})
+    .describe('Deletes expired sessions; null = never, because something else does'),
+}
+
+/** `session`: Django's setting names without `SESSION_`, lower case, and some of our own. */
+export const session = mapping({
+  engine: choice(['db', 'cache', 'cached_db', 'file', 'signed_cookies'])
+    .default('db')
+    .describe('SESSION_ENGINE; this version acts on db (SQLite), cache (memory), file and signed_cookies'),
+  cache_alias: name().default('default').describe('SESSION_CACHE_ALIAS: a name under caches'),
+  file_path: nullable(text('a path')).prefault(null).describe('SESSION_FILE_PATH; null = the temporary directory'),
+  ...cookie,
+  expire_at_browser_close: flag().default(false).describe('SESSION_EXPIRE_AT_BROWSER_CLOSE'),
+  save_every_request: flag().default(false).describe('SESSION_SAVE_EVERY_REQUEST'),
+  serializer: choice(['json']).default('json').describe('SESSION_SERIALIZER'),
+  secret_key: secret()
+    .optional()
+    .describe('Django’s SECRET_KEY, to share its sessions; left out = made in ./var at first start'),
+  secret_key_fallbacks: list(secret(), 'a list of secrets').default([]).describe('SECRET_KEY_FALLBACKS: verify only'),
+  salt_class: text('the name of a class').default('SessionStore').describe('Django’s session class, part of the salt'),
+  auth_key: text('a key of the session').default('userInfo').describe('Somebody is logged in when this key is truthy'),
+  user_id: nullable(sessionPath()).prefault(null).describe('Path of the user’s id, such as userInfo.id'),
+  duplicate_cookies: choice(['last', 'refuse']).default('last').describe('What several session cookies mean'),
+  expiry_dates: choice(['iso', 'seconds']).default('iso').describe('seconds = a project on Django before 4.1'),
+  max_age: nullable(age()).prefault(null).describe('Absolute limit of a session’s life; null = none'),
+  max_bytes: size(64, 16 * 1024 * 1024)
+    .prefault('64KiB')
+    .describe('Of the JSON, before compression'),
+  store_timeout: duration().prefault('1s').describe('After this long the store counts as down: 503'),
+  ...upkeep,
+})
+  .prefault({})
+  .describe('The session: its cookie, its keys and where it is kept')
+
+/** `database`. */
+export const database = mapping({
+  url: text('a URL such as sqlite:./db.sqlite3')
+    .default('sqlite:./var/sessiongate.sqlite3')
+    .describe('sqlite:PATH; postgres://… is not supported by this version'),
+  use_tz: flag().default(true).describe('USE_TZ of the Django project'),
+  create: flag().default(false).describe('May the table be created in somebody else’s database'),
+  notify: nullable(choice(['create', 'listen']))
+    .prefault(null)
+    .describe('PostgreSQL only; without effect'),
+  pgbouncer: flag().default(false).describe('PostgreSQL only; without effect'),
+})
+  .prefault({})
+  .describe('What the engine db stands on')
+
+/** `caches`, by alias. */
+export const caches = z
+  .record(
+    name(),
+    mapping({
+      backend: choice(['redis', 'redis-sentinel', 'redis-cluster', 'memcached', 'memory']).describe(
+        'This version acts on memory',
+      ),
+      url: text('a URL').optional().describe('Such as redis://127.0.0.1:6379/1'),
+      key_prefix: z.string({ error: 'text' }).default('').describe('KEY_PREFIX'),
+      version: count(0, 1_000_000).default(1).describe('VERSION'),
+      serializer: choice(['pickle', 'json']).default('pickle').describe('How Django writes the values'),
+    }),
+    { error: 'a mapping of aliases' },
+  )
+  .default({})
+  .describe('What the engine cache stands on')

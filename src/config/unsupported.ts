@@ -1,0 +1,109 @@
+import type { Remark } from './checks/context.ts'
+import { parseDatabaseUrl } from './database-url.ts'
+import type { Path } from './path.ts'
+import type { FileConfig } from './schema/file.ts'
+import { parseUpstreamServer } from './upstream-server.ts'
+
+/** A part of the format that this version does not act on. Delete the entry with the version that does. */
+export interface Gap {
+  /** Where the file uses it; empty if it does not. */
+  readonly find: (file: FileConfig) => Path[]
+  readonly remark: Remark
+}
+
+const notYet = 'is not supported by this version'
+
+/** Errors: a gateway that left these out would do something else than the file says. */
+export const unsupported: readonly Gap[] = [
+  {
+    find: (file) =>
+      when(usesDatabase(file) && parseDatabaseUrl(file.database.url, '/')?.kind === 'postgres', ['database', 'url']),
+    remark: { message: `PostgreSQL ${notYet}`, hint: 'use sqlite:./path/db.sqlite3' },
+  },
+  {
+    find: (file) => when(file.session.engine === 'cached_db', ['session', 'engine']),
+    remark: { message: `the engine cached_db ${notYet}`, hint: 'use db, file, cache (memory) or signed_cookies' },
+  },
+  {
+    find({ session, caches }) {
+      const backend = caches[session.cache_alias]?.backend ?? 'memory'
+      return when(session.engine === 'cache' && backend !== 'memory', ['caches', session.cache_alias, 'backend'])
+    },
+    remark: { message: `this backend for sessions ${notYet}`, hint: 'use memory, or another session.engine' },
+  },
+  {
+    find: (file) => file.listen.flatMap(({ tls }, at) => when(tls !== undefined, ['listen', at, 'tls'])),
+    remark: {
+      message: `tls ${notYet}`,
+      hint: 'end TLS in front of the gateway and name that proxy under trusted_proxies',
+      atKey: true,
+    },
+  },
+  {
+    find: (file) => when(file.workers !== 1, ['workers']),
+    remark: { message: `more than one worker ${notYet}`, hint: 'write workers: 1' },
+  },
+  {
+    find: (file) => eachUpstream(file, (upstream, path) => when(upstream.servers.length > 1, [...path, 'servers', 1])),
+    remark: { message: `more than one server for an upstream ${notYet}`, hint: 'name one, or put a balancer between' },
+  },
+  {
+    find: (file) => serversOf(file, 'https'),
+    remark: { message: `https to the app ${notYet}`, hint: 'use http:// to an address in your own network' },
+  },
+  {
+    find: (file) => serversOf(file, 'unix'),
+    remark: { message: `a Unix socket of the app ${notYet}`, hint: 'let the app listen on 127.0.0.1 and use http://' },
+  },
+]
+
+const noEffect = 'is accepted, but without effect in this version'
+
+/** Warnings: nothing is less safe without these. */
+export const withoutEffect: readonly Gap[] = [
+  {
+    find: (file) => when(file.session.local_cache !== undefined, ['session', 'local_cache']),
+    remark: { message: `local_cache ${noEffect}`, hint: 'every request asks the store', atKey: true },
+  },
+  {
+    find: (file) => when(file.database.notify !== undefined, ['database', 'notify']),
+    remark: { message: `database.notify ${noEffect}`, hint: 'remove it', atKey: true },
+  },
+  {
+    find: (file) => when(file.database.pgbouncer, ['database', 'pgbouncer']),
+    remark: { message: `database.pgbouncer ${noEffect}`, hint: 'remove it', atKey: true },
+  },
+  {
+    find: (file) => eachUpstream(file, ({ health }, path) => when(health !== undefined, [...path, 'health'])),
+    remark: { message: `health ${noEffect}`, hint: 'an app that is down is answered with 502', atKey: true },
+  },
+  {
+    find: (file) => eachUpstream(file, ({ balance }, path) => when(balance !== 'round_robin', [...path, 'balance'])),
+    remark: { message: `balance ${noEffect}`, hint: 'an upstream has one server', atKey: true },
+  },
+  {
+    find: ({ admin }) => when(admin !== 'off' && admin.token !== undefined, ['admin', 'token']),
+    remark: { message: `admin.token ${noEffect}: there is no /api yet`, hint: 'remove it', atKey: true },
+  },
+]
+
+function usesDatabase({ session }: FileConfig): boolean {
+  return session.engine === 'db' || session.engine === 'cached_db'
+}
+
+function serversOf(file: FileConfig, kind: 'https' | 'unix'): Path[] {
+  return eachUpstream(file, ({ servers }, path) =>
+    servers.flatMap((server, at) => when(parseUpstreamServer(server)?.kind === kind, [...path, 'servers', at])),
+  )
+}
+
+function eachUpstream(
+  file: FileConfig,
+  find: (upstream: FileConfig['upstreams'][string], path: Path) => Path[],
+): Path[] {
+  return Object.entries(file.upstreams).flatMap(([name, upstream]) => find(upstream, ['upstreams', name]))
+}
+
+function when(isUsed: boolean, path: Path): Path[] {
+  return isUsed ? [path] : []
+}

@@ -1,0 +1,210 @@
+import { createHash } from 'node:crypto'
+import { type OperatorListener, openOperatorListener, type ReadyReport } from './admin/operator-listener.ts'
+import type { Config } from './config/config.ts'
+import { openHousekeeping } from './housekeeping.ts'
+import { systemClock } from './lib/clock.ts'
+import { createAccessLog } from './observe/access-log.ts'
+import { failureFields } from './observe/failure.ts'
+import { type OpenLog, openLog } from './observe/log.ts'
+import { createMetrics, type Metrics } from './observe/metrics.ts'
+import { createHandlers } from './server/handlers.ts'
+import { type Handlers, type Listener, openListener } from './server/listener.ts'
+import type { Pipeline } from './server/pipeline.ts'
+import { createTunnels, type Tunnels } from './server/tunnels.ts'
+import { createUpgrade } from './server/upgrade.ts'
+import { openSessionParts, readGeneratedSigningKey, type SessionParts } from './session-parts.ts'
+import type { StoreState } from './sessions/observed-engine.ts'
+import { wire } from './wiring.ts'
+
+export interface GatewayOptions {
+  /** Logged once the gateway listens. */
+  readonly warnings: readonly { readonly message: string; readonly file: string; readonly line?: number }[]
+  readonly version: string
+}
+
+/** A gateway that serves. Disposing ends it at once; `drain` first lets it end politely. */
+export interface Gateway extends AsyncDisposable {
+  /** Where it listens for browsers, in the order of the configuration. */
+  readonly addresses: readonly string[]
+  /** Where it listens for its operator; undefined with `admin: off`. */
+  readonly operatorAddress: string | undefined
+  /** Readiness goes first, then no new connections; running requests finish, and what is left at the deadline is cut. */
+  drain(): Promise<void>
+  /** Ends every connection now. */
+  cut(): void
+}
+
+interface State {
+  isDraining: boolean
+}
+
+/**
+ * Opens the parts, hands them to each other, and closes them in reverse, also when a later one fails to open.
+ *
+ * @throws {Error} when a listener, a store or a key cannot be had.
+ */
+export async function openGateway(config: Config, options: GatewayOptions): Promise<Gateway> {
+  await using stack = new AsyncDisposableStack()
+  const state: State = { isDraining: false }
+  const log = stack.use(openLog({ level: config.logging.level }))
+  const metrics = createMetrics({
+    build: { version: options.version, revision: '' },
+    config: { hash: hashOf(config), mode: config.mode },
+    droppedLogLines: () => log.droppedLines,
+  })
+  const sessions = await openSessionParts(config, {
+    clock: systemClock,
+    observer: {
+      onOperation: (operation) => metrics.stores.operation(operation),
+      onState: (state) => noteStore({ log, metrics }, state),
+    },
+  })
+  stack.use(sessions.engine)
+  stack.use(openHousekeeping(config.session.clearExpired, { engine: sessions.engine, log, metrics }))
+
+  const tunnels = createTunnels()
+  const generatedKey = config.signing.keys.generated ? await readGeneratedSigningKey() : undefined
+  const { pipeline } = stack.use(wire(config, { sessions, generatedKey, onRoute: metrics.requestRouted }))
+  const handlers = handlersOf(config, { pipeline, sessions, log, metrics, tunnels })
+  const operators = await openOperators(config, { stack, sessions, metrics, state })
+  const listeners: Listener[] = []
+  for (const { address } of config.listen) listeners.push(stack.use(await openListener(address, handlers)))
+
+  announce(log, { listeners, operators, warnings: options.warnings })
+  const closing = stack.move()
+  return gatewayOf(config, { closing, state, listeners, operators, tunnels, log })
+}
+
+interface HandlerParts {
+  readonly pipeline: Pipeline
+  readonly sessions: SessionParts
+  readonly log: OpenLog
+  readonly metrics: Metrics
+  readonly tunnels: Tunnels
+}
+
+function handlersOf(config: Config, { pipeline, sessions, log, metrics, tunnels }: HandlerParts): Handlers {
+  const { cookie, store } = sessions
+  const accessLog = createAccessLog({ log, isEnabled: config.logging.access })
+  return createHandlers({
+    pipeline,
+    cookie,
+    clock: systemClock,
+    upgrade: createUpgrade({
+      pipeline,
+      tunnels,
+      cookieName: cookie.name,
+      watchSession: (visit, onNotice) => {
+        const key = visit.cookie?.value
+        return key === undefined ? () => undefined : store.watch(key, onNotice)
+      },
+      onOpen: (routeId) => metrics.webSockets.opened(routeId),
+      onEnd: (routeId, reason) => metrics.webSockets.closed(routeId, reason === 'error' ? 'upstream' : reason),
+    }),
+    record(exchange) {
+      metrics.recordExchange(exchange)
+      accessLog(exchange)
+    },
+  })
+}
+
+interface OperatorParts {
+  readonly stack: AsyncDisposableStack
+  readonly sessions: SessionParts
+  readonly metrics: Metrics
+  readonly state: State
+}
+
+async function openOperators(config: Config, parts: OperatorParts): Promise<readonly OperatorListener[]> {
+  const isReady = async (): Promise<ReadyReport> => await readiness(parts.sessions, parts.state)
+  const opened: OperatorListener[] = []
+  for (const listen of [config.admin?.listen, config.probes?.listen]) {
+    if (listen === undefined) continue
+    const listener = await openOperatorListener({
+      address: listen.address,
+      metrics: () => parts.metrics.text(),
+      isReady,
+      isLive: () => true,
+    })
+    opened.push(parts.stack.use(listener))
+  }
+  return opened
+}
+
+async function readiness({ engine }: SessionParts, state: State): Promise<ReadyReport> {
+  const isStoreUp = await engine.ping().then(
+    () => true,
+    () => false,
+  )
+  return {
+    isReady: isStoreUp && !state.isDraining,
+    checks: { [`store:${engine.name}`]: isStoreUp ? 'up' : 'down', listener: state.isDraining ? 'draining' : 'up' },
+  }
+}
+
+function noteStore(
+  { log, metrics }: { log: OpenLog; metrics: Metrics },
+  { store, isUp, wasUp, cause }: StoreState,
+): void {
+  metrics.stores.up(store, isUp)
+  if (isUp && wasUp === false) log.info('session store is up again', { store })
+  if (!isUp) log.error('session store is down', { store, ...failureFields(cause) })
+}
+
+/** The first line on stdout is the one that supervisors and tests wait for; warnings come after it. */
+function announce(
+  log: OpenLog,
+  about: {
+    listeners: readonly Listener[]
+    operators: readonly OperatorListener[]
+    warnings: GatewayOptions['warnings']
+  },
+): void {
+  for (const { address } of about.listeners) log.info('listening', { address })
+  for (const { address } of about.operators) log.info('operator listening', { address })
+  for (const { message, file, line } of about.warnings)
+    log.warn('configuration warning', { warning: message, file, line })
+}
+
+interface Running {
+  readonly closing: AsyncDisposableStack
+  readonly state: State
+  readonly listeners: readonly Listener[]
+  readonly operators: readonly OperatorListener[]
+  readonly tunnels: Tunnels
+  readonly log: OpenLog
+}
+
+function gatewayOf(config: Config, running: Running): Gateway {
+  const { drainMs, readinessDelayMs } = config.shutdown
+  const cut = (): void => {
+    for (const listener of running.listeners) listener.closeNow()
+    running.tunnels.endAll()
+  }
+  return {
+    addresses: running.listeners.map(({ address }) => address),
+    operatorAddress: running.operators[0]?.address,
+    cut,
+    async drain() {
+      running.state.isDraining = true
+      running.log.info('draining')
+      await pause(readinessDelayMs)
+      const deadline = setTimeout(cut, drainMs)
+      await Promise.all(running.listeners.map((listener) => listener.drain()))
+      clearTimeout(deadline)
+    },
+    async [Symbol.asyncDispose]() {
+      cut()
+      await running.closing.disposeAsync()
+    },
+  }
+}
+
+function pause(durationMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, durationMs))
+}
+
+/** Says which configuration runs, not what is in it: secrets print as `[redacted]`. */
+function hashOf(config: Config): string {
+  return createHash('sha256').update(JSON.stringify(config)).digest('hex').slice(0, 12)
+}

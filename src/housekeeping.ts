@@ -1,0 +1,48 @@
+import { setImmediate } from 'node:timers/promises'
+import { failureFields } from './observe/failure.ts'
+import type { Log } from './observe/log.ts'
+import type { Metrics } from './observe/metrics.ts'
+import type { SessionEngine } from './sessions/engine.ts'
+
+export interface HousekeepingParts {
+  readonly engine: SessionEngine
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+/** Deletes expired sessions from time to time, batch by batch, with a breath between; undefined = never. */
+export function openHousekeeping(
+  schedule: { readonly everyMs: number; readonly batch: number } | undefined,
+  parts: HousekeepingParts,
+): AsyncDisposable {
+  let isClosed = false
+  let running = Promise.resolve()
+  const timer =
+    schedule &&
+    setInterval(() => {
+      running = running.then(() => sweep(schedule.batch))
+    }, schedule.everyMs).unref()
+
+  async function sweep(batch: number): Promise<void> {
+    let cleared = 0
+    try {
+      for (let count = batch; count === batch && !isClosed; ) {
+        count = await parts.engine.clearExpired(batch)
+        cleared += count
+        await setImmediate()
+      }
+      if (cleared > 0) parts.log.info('expired sessions cleared', { cleared })
+    } catch (error) {
+      parts.log.warn('clearing expired sessions failed', { cleared, ...failureFields(error) })
+    }
+    if (cleared > 0) parts.metrics.sessionsRevoked('expiry_sweep', cleared)
+  }
+
+  return {
+    async [Symbol.asyncDispose]() {
+      isClosed = true
+      clearInterval(timer)
+      await running
+    },
+  }
+}

@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
+import { runProgram } from './cli/program.ts'
+import { writeSessionData } from './django/json.ts'
+import { explainRequest } from './explanation.ts'
+import { openGateway } from './gateway.ts'
+import { systemClock } from './lib/clock.ts'
+import { openSessionParts, readGeneratedSigningKey, readSessionCodec } from './session-parts.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
+// `sessions list | head`: the reader has what it wanted, which is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
+process.exitCode = await runProgram(process.argv.slice(2), {
+  env: process.env,
+  version,
+  print: (line) => void process.stdout.write(line),
+  tell: (line) => void process.stderr.write(line),
+  readStdin: () => text(process.stdin),
+  openGateway,
+  readGeneratedSigningKey,
+  explain: explainRequest,
+  async openSessionTools(config) {
+    const { engine, publicId } = await openSessionParts(config, { clock: systemClock })
+    return {
+      engine,
+      publicId,
+      clearBatch: config.session.clearExpired?.batch ?? 1000,
+      [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
+    }
+  },
+  async decode(config, encoded) {
+    const decoded = (await readSessionCodec(config)).decode(encoded)
+    if (!decoded.ok) return decoded
+    return { ok: true, json: writeSessionData(decoded.data), signedAt: decoded.signedAt, key: decoded.key }
+  },
+})

@@ -1,0 +1,54 @@
+import { Registry } from 'prom-client'
+import type { Exchange } from './exchange.ts'
+import { type BuildInfo, type ConfigInfo, createProcessMetrics } from './process-metrics.ts'
+import { createRequestMetrics } from './request-metrics.ts'
+import { createSessionMetrics, type SessionMetrics } from './session-metrics.ts'
+import { createStoreMetrics, type StoreMetrics } from './store-metrics.ts'
+import { createUpstreamMetrics } from './upstream-metrics.ts'
+import { createWebSocketMetrics, type WebSocketMetrics } from './websocket-metrics.ts'
+
+export interface MetricsOptions {
+  readonly build: BuildInfo
+  readonly config: ConfigInfo
+  /** Lines that the log has lost so far; read at every scrape. */
+  readonly droppedLogLines: () => number
+}
+
+/**
+ * What Prometheus is told. Every label value comes from the configuration or from a closed set, so what strangers send
+ * does not add a series. One gateway has one of these, with a registry of its own.
+ */
+export interface Metrics {
+  /** Call it once a request's route is known; `recordExchange` ends what it begins. */
+  requestRouted(routeId: string): void
+  recordExchange(exchange: Exchange): void
+  readonly sessionsRevoked: SessionMetrics['revoked']
+  readonly stores: StoreMetrics
+  readonly webSockets: WebSocketMetrics
+  /** The configuration in force is this one now. */
+  configured(config: ConfigInfo): void
+  /** Prometheus' text format. */
+  text(): Promise<string>
+}
+
+export function createMetrics(options: MetricsOptions): Metrics {
+  const registry = new Registry()
+  const requests = createRequestMetrics(registry)
+  const upstreams = createUpstreamMetrics(registry)
+  const sessions = createSessionMetrics(registry)
+  const runtime = createProcessMetrics(registry, options)
+  runtime.configured(options.config)
+  return {
+    requestRouted: requests.enter,
+    recordExchange(exchange) {
+      requests.record(exchange)
+      upstreams.record(exchange)
+      sessions.record(exchange)
+    },
+    sessionsRevoked: sessions.revoked,
+    stores: createStoreMetrics(registry),
+    webSockets: createWebSocketMetrics(registry),
+    configured: runtime.configured,
+    text: () => registry.metrics(),
+  }
+}

@@ -1,0 +1,159 @@
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
+import { Client } from 'undici'
+import { connectFailure, connectTimeout, type Place } from './failure.ts'
+
+/**
+ * How long an unused connection is kept, in milliseconds, where the server does not say (`Keep-Alive: timeout=`): less
+ * than the 5 s after which most servers close theirs, since a request that crosses with a close is lost.
+ */
+const KEEP_ALIVE_MS = 4_000
+
+export interface ConnectionOptions {
+  /** `http://host:port` or `https://host:port`. */
+  readonly server: string
+  readonly connectMs: number
+  readonly maxHeaderBytes: number
+  readonly facts: Place
+}
+
+/**
+ * One connection to a server, with the undici client that speaks HTTP on it. One client per connection, and not
+ * undici's pool, so that each exchange knows its own socket: only so can it be closed when the exchange was not clean.
+ */
+export interface Connection {
+  readonly client: Client
+  readonly socket: Socket
+  readonly facts: Place
+  /** True if there was an exchange on it before. */
+  readonly isReused: boolean
+  /** The exchange was clean: the connection may serve another one. */
+  release(): void
+  /** Closes the connection at once. */
+  discard(): void
+}
+
+export interface ConnectionPool extends AsyncDisposable {
+  /**
+   * The connection used last, or a new one. With `isFresh` always a new one.
+   *
+   * @throws {GatewayError} `ERR_UPSTREAM_UNREACHABLE`, `ERR_UPSTREAM_TIMEOUT`
+   * @throws the signal's reason
+   */
+  acquire(options: { readonly isFresh: boolean; readonly signal: AbortSignal }): Promise<Connection>
+  stats(): { readonly active: number; readonly idle: number; readonly pending: number }
+}
+
+/** Creates an empty pool for one server. It has no upper limit: what is asked for is bounded where clients are accepted. */
+export function createConnectionPool(options: ConnectionOptions): ConnectionPool {
+  const idle: Connection[] = []
+  const sockets = new Set<Socket>()
+  let pending = 0
+
+  function keep(socket: Socket): Connection {
+    const client = createClient(socket, options)
+    const connection = (isReused: boolean): Connection => ({
+      client,
+      socket,
+      facts: options.facts,
+      isReused,
+      release: () => {
+        if (!socket.destroyed) idle.push(connection(true))
+      },
+      discard: () => void socket.destroy(),
+    })
+    sockets.add(socket)
+    socket.once('close', () => {
+      sockets.delete(socket)
+      const at = idle.findIndex((other) => other.socket === socket)
+      if (at !== -1) idle.splice(at, 1)
+    })
+    return connection(false)
+  }
+
+  return {
+    async acquire({ isFresh, signal }) {
+      while (!isFresh) {
+        const connection = idle.pop()
+        if (connection === undefined) break
+        // undici waits one turn before it writes on a kept connection, but a turn that began before the bytes of a
+        // stray answer came does not see them. Two turns have a look at the socket between them.
+        await nextTurn()
+        if (!connection.socket.destroyed) return connection
+      }
+      pending += 1
+      try {
+        return keep(await openSocket(options, signal))
+      } finally {
+        pending -= 1
+      }
+    },
+    stats: () => ({ active: sockets.size - idle.length, idle: idle.length, pending }),
+    async [Symbol.asyncDispose]() {
+      const closed = [...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve).destroy()))
+      await Promise.all(closed)
+    },
+  }
+}
+
+/** undici's own deadlines are switched off: they are up to a second late. The experimental parser stays off as well. */
+function createClient(socket: Socket, { maxHeaderBytes }: ConnectionOptions): Client {
+  let unused: Socket | undefined = socket
+  // The scheme is always http: TLS is done already, and with https undici would close the connection whenever the
+  // Host of a request differs from that of the one before.
+  return new Client('http://upstream', {
+    connect(_options, callback) {
+      const next = unused
+      unused = undefined
+      // undici does not look for work if it is called back at once.
+      queueMicrotask(() => {
+        if (next === undefined) callback(new Error('the connection is closed'), null)
+        else callback(null, next)
+      })
+    },
+    pipelining: 1,
+    maxHeaderSize: maxHeaderBytes,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    allowH2: false,
+    useMilo: false,
+  })
+}
+
+function openSocket({ server, connectMs, facts }: ConnectionOptions, signal: AbortSignal): Promise<Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>()
+  const url = new URL(server)
+  const isTls = url.protocol === 'https:'
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const common = { host, port: Number(url.port || (isTls ? 443 : 80)) }
+  const socket = isTls
+    ? connectTls({ ...common, ALPNProtocols: ['http/1.1'], ...(isIP(host) === 0 ? { servername: host } : {}) })
+    : connectTcp({ ...common, keepAlive: true, keepAliveInitialDelay: 60_000 })
+  socket.setNoDelay(true)
+
+  const timer = setTimeout(() => fail(connectTimeout(facts)), connectMs)
+  const onAbort = () => fail(signal.reason)
+  const onError = (error: Error) => fail(connectFailure(error, facts))
+  const onClose = () => fail(connectFailure(undefined, facts))
+  function settle(): void {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', onAbort)
+    socket.off('error', onError).off('close', onClose)
+  }
+  function fail(error: unknown): void {
+    settle()
+    socket.destroy()
+    reject(error)
+  }
+  // It stays for the life of the socket: undici listens only while it owns it.
+  socket.on('error', () => {})
+  socket.on('error', onError).on('close', onClose)
+  socket.once(isTls ? 'secureConnect' : 'connect', () => {
+    settle()
+    resolve(socket)
+  })
+  signal.addEventListener('abort', onAbort, { once: true })
+  return promise
+}

@@ -1,0 +1,87 @@
+import { type ErrorCode, type ErrorFacts, GatewayError, type ProxyErrorType } from '../errors.ts'
+
+/** Which upstream and which of its servers an error came from, for the log. */
+export type Place = ErrorFacts & { readonly upstream: string; readonly server: string }
+
+/** The `code` of errors of Node and undici; '' if there is none. */
+export function codeOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return ''
+  return typeof error.code === 'string' ? error.code : ''
+}
+
+const connectErrors: ReadonlyMap<string, ProxyErrorType> = new Map([
+  ['ECONNREFUSED', 'connection_refused'],
+  ['ENOTFOUND', 'dns_error'],
+  ['EAI_FAIL', 'dns_error'],
+  ['EAI_NODATA', 'dns_error'],
+  ['EAI_AGAIN', 'dns_timeout'],
+  ['ECONNRESET', 'connection_terminated'],
+  ['EPIPE', 'connection_terminated'],
+])
+
+/** What an error before the connection stood means (RFC 9209, section 2.3). */
+export function connectFailure(cause: unknown, facts: Place): GatewayError {
+  const code = codeOf(cause)
+  if (code === 'ETIMEDOUT') return connectTimeout(facts, cause)
+  return new GatewayError('ERR_UPSTREAM_UNREACHABLE', `no connection to the upstream (${code || 'unknown'})`, {
+    cause,
+    facts,
+    proxyError: connectErrors.get(code) ?? tlsError(code) ?? 'destination_unavailable',
+  })
+}
+
+export function connectTimeout(facts: Place, cause?: unknown): GatewayError {
+  return new GatewayError('ERR_UPSTREAM_TIMEOUT', 'the upstream did not accept the connection in time', {
+    cause,
+    facts,
+    proxyError: 'connection_timeout',
+  })
+}
+
+/** OpenSSL's verification errors have names of their own; those of the protocol begin with ERR_SSL or EPROTO. */
+function tlsError(code: string): ProxyErrorType | undefined {
+  if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) return 'tls_protocol_error'
+  return /CERT|SIGNATURE|ISSUER|CRL/.test(code) ? 'tls_certificate_error' : undefined
+}
+
+/** Where an exchange stood when undici reported an error. */
+export interface FailureState {
+  /** The final head has been handed on. */
+  readonly hasAnswered: boolean
+  /** The other side sent FIN, or the socket failed. */
+  readonly isConnectionLost: boolean
+}
+
+/**
+ * What an error on an established connection means. undici gives one code to "the other side closed" and to "the
+ * answer makes no sense", so the state of the socket decides: if it still stood, it was the answer.
+ */
+export function exchangeFailure(cause: unknown, state: FailureState, facts: Place): GatewayError {
+  const code = codeOf(cause)
+  if (code === 'UND_ERR_HEADERS_OVERFLOW') {
+    return new GatewayError('ERR_UPSTREAM_PROTOCOL', 'the header section of the answer is too large', {
+      cause,
+      facts,
+      proxyError: 'http_response_header_section_size',
+    })
+  }
+  const [errorCode, message, proxyError] = state.isConnectionLost ? lost(state) : malformed
+  return new GatewayError(errorCode, message, { cause, facts, proxyError })
+}
+
+const malformed: readonly [ErrorCode, string, ProxyErrorType] = [
+  'ERR_UPSTREAM_PROTOCOL',
+  'the answer is not well-formed HTTP',
+  'http_protocol_error',
+]
+
+function lost(state: FailureState): readonly [ErrorCode, string, ProxyErrorType] {
+  return state.hasAnswered
+    ? ['ERR_UPSTREAM_UNREACHABLE', 'the connection ended within the answer', 'http_response_incomplete']
+    : ['ERR_UPSTREAM_UNREACHABLE', 'the connection ended before an answer', 'connection_terminated']
+}
+
+/** An answer that is HTTP, but not one that may be passed on. */
+export function unusableAnswer(message: string, facts: ErrorFacts): GatewayError {
+  return new GatewayError('ERR_UPSTREAM_PROTOCOL', message, { facts, proxyError: 'http_protocol_error' })
+}

@@ -1,0 +1,121 @@
+import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
+import type { RawHeaders } from '../http/headers.ts'
+
+/** How long an upstream may take, each in milliseconds. */
+export interface UpstreamTimeouts {
+  /** From the start of the name lookup to the end of the TCP or TLS handshake. */
+  readonly connectMs: number
+  /** From the last byte of the request to the end of the answer's head. Answers of 1xx do not extend it. */
+  readonly firstByteMs: number
+  /** The longest time in which no byte moves: of the request while it is sent, of the answer while it is received. */
+  readonly idleMs: number
+}
+
+export interface UpstreamOptions {
+  /** The name under `upstreams` in the configuration. */
+  readonly name: string
+  /** Origins, `http://host:port` or `https://host:port`; taken in turn. At least one. */
+  readonly servers: readonly string[]
+  readonly timeouts: UpstreamTimeouts
+  /** How many further attempts a request may have that is repeatable (see `Upstream.forward`). */
+  readonly retries: number
+  /** Limit of the names and values of one answer's head, and again of its trailers. Default 32 KiB. */
+  readonly maxHeaderBytes?: number
+}
+
+/** A request as it goes up: decided, and with finished headers. */
+export interface UpstreamRequest {
+  /** Any method but CONNECT. */
+  readonly method: string
+  /** Path and query in origin form, `/…`, bytes 0x21-0x7E; sent as it is. */
+  readonly target: string
+  /**
+   * Finished lines, with `Host` exactly once. Order, case and duplicates are kept; `Host` is moved to the front. Lines
+   * that belong to one connection (`Connection`, `Content-Length`, `Transfer-Encoding`, `TE`, `Expect`, …) are not
+   * taken over: they are written anew.
+   */
+  readonly headers: RawHeaders
+  /**
+   * The body, or null. It is read as fast as the upstream takes it. When the exchange ends before the body does, it is
+   * left paused and unread, not destroyed: what to do with the rest is the affair of whoever owns the client's
+   * connection. If it fails, the exchange fails with its error.
+   */
+  readonly body: Readable | null
+  /** The body's length in bytes if it is known: sent as `Content-Length` and enforced. Otherwise it goes up chunked. */
+  readonly contentLength?: number
+  /** Aborted when the client is gone; the upstream's connection is cut at once, also while the answer's body flows. */
+  readonly signal: AbortSignal
+  /** Told of each 1xx answer but 100 and 101, which are errors of the upstream. At most 16. */
+  readonly onInformation?: (status: number, headers: RawHeaders) => void
+}
+
+/** The final answer of an upstream, when its head is there. */
+export interface UpstreamAnswer {
+  /** 200-599. */
+  readonly status: number
+  /** Printable ASCII, possibly empty. */
+  readonly reason: string
+  /**
+   * The lines as received, in order and case, values latin1 without outer white space; only `Transfer-Encoding` and
+   * `Trailer` are gone, and `Content-Length` of a 204.
+   */
+  readonly headers: RawHeaders
+  /** How many bytes `body` will give, where the upstream said so: 0 for HEAD, 204 and 304. `undefined`: nobody knows. */
+  readonly contentLength: number | undefined
+  /**
+   * The body, decoded of its framing and of nothing else; without trailers. It fails with a `GatewayError` if the
+   * upstream does not send all of it, and then nothing of it may look complete to the client. It must be consumed or
+   * destroyed; destroying it cuts the upstream's connection.
+   */
+  readonly body: Readable
+  /** The origin that answered. */
+  readonly server: string
+  /** How often the request was tried, 1 if the first attempt succeeded. */
+  readonly attempts: number
+  /** From the call to the end of the head, all attempts included, in milliseconds. */
+  readonly firstByteMs: number
+}
+
+/** A WebSocket handshake on its way up; a GET. `Upgrade` and `Connection` are written by the upstream side. */
+export type UpgradeRequest = Omit<UpstreamRequest, 'method' | 'body' | 'contentLength' | 'onInformation'>
+
+/** What an upstream says to a handshake: 101 with both upgrade lines and so a bare connection, or an ordinary answer. */
+export type UpgradeAnswer =
+  | { readonly kind: 'answer'; readonly answer: UpstreamAnswer }
+  | { readonly kind: 'switched'; readonly headers: RawHeaders; readonly socket: Socket; readonly server: string }
+
+export interface UpstreamStats {
+  /** Connections on which an exchange is under way, tunnels included. */
+  readonly active: number
+  /** Connections kept for later. */
+  readonly idle: number
+  /** Connections being opened. */
+  readonly pending: number
+}
+
+/**
+ * The servers of one upstream and the connections to them.
+ *
+ * A connection is used again only after an exchange that both sides finished cleanly and in order: it is closed after
+ * an abort, a timeout, any error of the parser, bytes after the answer, an answer that began before the request had
+ * ended, and any answer to an upgrade.
+ */
+export interface Upstream extends AsyncDisposable {
+  readonly name: string
+  /**
+   * Sends a request and resolves with the head of the final answer.
+   *
+   * A request is repeatable if it has no body and its method is GET, HEAD, OPTIONS, PUT, DELETE or TRACE. It is tried
+   * again, on a new connection, if the connection was refused or was cut before the first byte of an answer; never
+   * after a timeout. Any other request is sent at most once.
+   *
+   * @throws {GatewayError} `ERR_UPSTREAM_UNREACHABLE`, `ERR_UPSTREAM_TIMEOUT`, `ERR_UPSTREAM_PROTOCOL`, each with its
+   * type of RFC 9209; `ERR_REQUEST_TIMEOUT` if the client's body stalls; `ERR_SHUTTING_DOWN` after disposal.
+   * @throws the signal's reason if it was aborted, and the error of `body` if that failed.
+   */
+  forward(request: UpstreamRequest): Promise<UpstreamAnswer>
+  /** Sends a handshake, always on a new connection. What a 101 says is for the caller to verify. Throws as `forward`. */
+  upgrade(request: UpgradeRequest): Promise<UpgradeAnswer>
+  stats(): UpstreamStats
+}

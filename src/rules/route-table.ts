@@ -1,0 +1,93 @@
+import { GatewayError } from '../errors.ts'
+import type { Target } from '../http/target.ts'
+import { compileMisreadings } from './misreadings.ts'
+import { compileHostPattern, compileMatch, isHostUnder } from './patterns.ts'
+import { RouteIndex } from './route-index.ts'
+import type { RoutedRule } from './rule.ts'
+import { asksAtLeast } from './strictness.ts'
+
+/** What the choice of a route looks at. */
+export interface RoutedRequest {
+  readonly method: string
+  /** The host's name in lower case, without a port. */
+  readonly host: string
+  readonly target: Target
+}
+
+export interface RouteTable<R> {
+  /**
+   * The first route in file order that takes the request by host, path and method.
+   *
+   * @throws {GatewayError} `ERR_HOST_UNKNOWN` if nothing is served under that host; `ERR_ROUTE_NOT_FOUND` if no route
+   * takes the path or the method; `ERR_TARGET_AMBIGUOUS` if the path can be read in a way that leads to a stricter route,
+   * or is ambiguous in itself and not every reading leads to this one route, which must allow it.
+   */
+  select(request: RoutedRequest): R
+}
+
+/**
+ * Thinks the routes out once, so that choosing one costs the same with ten and with a thousand of them.
+ *
+ * An app may read a path otherwise than the rules do: without `;` parameters, in lower case, without the final slash,
+ * decoded once more. If one of these readings leads to a route that asks more, the request is refused: what it would
+ * reach is guarded, and this spelling would get it past the guard.
+ *
+ * The same app reads its own paths that way, so a guarded `/Admin` refuses `/admin` too (`misreadings.ts`).
+ *
+ * @param servedHosts the hosts served beside those that the routes name. If it is empty and some route names no host,
+ * every host is served.
+ * @throws {TypeError} if a pattern is malformed; the configuration is checked with the same functions before.
+ */
+export function compileRouteTable<R extends RoutedRule>(
+  routes: readonly R[],
+  servedHosts: readonly string[],
+): RouteTable<R> {
+  const matches = routes.map((route) => compileMatch(route.match))
+  const written = new RouteIndex()
+  for (const [number, match] of matches.entries()) written.add(number, match)
+  const served = servedHosts.map(compileHostPattern)
+  const servesAny = served.length === 0 && matches.some((match) => match.hosts.length === 0)
+  const isServed = (host: string): boolean =>
+    servesAny || written.names(host) || served.some((pattern) => isHostUnder(pattern, host))
+  const findMisreadings = compileMisreadings(matches)
+
+  return {
+    select({ method, host, target }) {
+      const name = host.toLowerCase()
+      if (!isServed(name)) {
+        throw new GatewayError('ERR_HOST_UNKNOWN', 'no route and no entry of `hosts` names the host')
+      }
+      const number = written.find(name, target.path, method)
+      const selected = routes[number]
+      if (selected === undefined) throw notFound(target)
+      if (target.ambiguous && selected.ambiguousPaths === 'refuse') throw ambiguous(selected)
+      for (const reading of target.readings) {
+        const other = written.find(name, reading, method)
+        if (other === number) continue
+        // Whoever allows ambiguous paths vouches for one route only; a reading that leads nowhere is not that route.
+        if (target.ambiguous) throw ambiguous(selected, routes[other])
+        refuseIfStricter(selected, routes[other])
+      }
+      for (const other of findMisreadings({ selected: number, host: name, method, target })) {
+        refuseIfStricter(selected, routes[other])
+      }
+      return selected
+    },
+  }
+}
+
+function refuseIfStricter(selected: RoutedRule, other: RoutedRule | undefined): void {
+  if (other !== undefined && !asksAtLeast(selected.access, other.access)) throw ambiguous(selected, other)
+}
+
+function notFound(target: Target): GatewayError {
+  // An ambiguous target is refused before anything is looked for: a 404 would tell which readings exist.
+  return target.ambiguous
+    ? new GatewayError('ERR_TARGET_AMBIGUOUS', 'the path can be read in several ways, and no route allows that')
+    : new GatewayError('ERR_ROUTE_NOT_FOUND', 'the host is served, but no route takes this path and method')
+}
+
+function ambiguous(selected: RoutedRule, other?: RoutedRule): GatewayError {
+  const facts = { route: selected.id, ...(other === undefined ? {} : { otherRoute: other.id }) }
+  return new GatewayError('ERR_TARGET_AMBIGUOUS', 'the path has a reading that its route does not cover', { facts })
+}

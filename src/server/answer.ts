@@ -1,0 +1,108 @@
+import type { Readable } from 'node:stream'
+import { errorTable, type GatewayError } from '../errors.ts'
+import type { RawHeaders } from '../http/headers.ts'
+import { isPageNavigation } from '../http/navigation.ts'
+import type { Visit } from './visit.ts'
+
+/** What goes back to the browser. */
+export interface Answer {
+  readonly status: number
+  /** The reason phrase; absent = the standard one. */
+  readonly reason?: string
+  readonly headers: RawHeaders
+  /** Absent = no body. A stream must be consumed or destroyed by whoever holds the answer. */
+  readonly body?: string | Readable
+}
+
+/** Who the gateway is in `Proxy-Status` (RFC 9209, section 2). */
+const PROXY_NAME = 'sessiongate'
+
+/** Own pages load nothing, run nothing and are framed by nobody. */
+const PAGE_POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+/** An answer without a stream behind it, complete with its length; never stored by a cache. */
+export function localAnswer(status: number, headers: RawHeaders, body?: { type: string; text: string }): Answer {
+  const text = body?.text ?? ''
+  const type = body === undefined ? [] : ['Content-Type', body.type]
+  const length = status === 204 ? [] : ['Content-Length', String(Buffer.byteLength(text))]
+  return { status, headers: [...headers, ...type, ...length, 'Cache-Control', 'no-store'], body: text }
+}
+
+/**
+ * The answer to a request that ended in an error: RFC 9457 `problem+json`, or a small page where the visitor is a
+ * person. It says what happened and under which id the log has it; message, facts and cause stay in the log.
+ */
+export function errorAnswer(visit: Visit, error: GatewayError, extra: { login?: string } = {}): Answer {
+  const { status, title } = errorTable[error.code]
+  const headers = errorHeaders(error, status)
+  const isPage = isPageNavigation(visit.method, visit.raw)
+  if (isPage)
+    return localAnswer(status, [...headers, ...pageHeaders], {
+      type: 'text/html; charset=utf-8',
+      text: page(visit, error, title),
+    })
+  const text = problemText(error, { requestId: visit.exchange.requestId, ...extra })
+  return localAnswer(status, headers, { type: PROBLEM_TYPE, text })
+}
+
+export const PROBLEM_TYPE = 'application/problem+json'
+
+/** RFC 9457, section 3. `login`: where a login is to be had, for scripts that cannot follow a redirect there. */
+export function problemText(
+  error: GatewayError,
+  about: { readonly requestId: string; readonly login?: string },
+): string {
+  const { status, title } = errorTable[error.code]
+  const problem = {
+    type: `urn:sessiongate:${slug(error.code)}`,
+    title,
+    status,
+    code: error.code,
+    instance: `urn:request:${about.requestId}`,
+    ...(about.login === undefined ? {} : { login: about.login }),
+  }
+  return `${JSON.stringify(problem)}\n`
+}
+
+const pageHeaders: RawHeaders = [
+  'Content-Security-Policy',
+  PAGE_POLICY,
+  'X-Content-Type-Options',
+  'nosniff',
+  'Referrer-Policy',
+  'no-referrer',
+]
+
+function errorHeaders(error: GatewayError, status: number): string[] {
+  const headers: string[] = []
+  if (status === 401) headers.push('WWW-Authenticate', 'Session realm="sessiongate"')
+  if (status === 405) headers.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS')
+  if (status === 503) headers.push('Retry-After', '5')
+  if (status >= 500) headers.push('Proxy-Status', `${PROXY_NAME}; error=${error.proxyError}`)
+  return headers
+}
+
+/** `ERR_SESSION_REQUIRED` as the last part of its URN: `session-required`. */
+function slug(code: string): string {
+  return code.slice('ERR_'.length).toLowerCase().replaceAll('_', '-')
+}
+
+/** Everything in it is from closed sets but the request id, which is ours or checked where it was read. */
+function page(visit: Visit, error: GatewayError, title: string): string {
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${error.status} ${title}</title>
+<style>
+  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 15vh auto; padding: 0 1rem; color: #1b1f24; background: #fff }
+  h1 { font-size: 1.35rem } p { color: #57606a } code { font-size: .85rem }
+  @media (prefers-color-scheme: dark) { body { color: #e6edf3; background: #0d1117 } p { color: #8b949e } }
+</style>
+<h1>${title}</h1>
+<p>The request ended with status ${error.status}, <code>${error.code}</code>.</p>
+<p>If you ask for help, name this id: <code>${visit.exchange.requestId}</code></p>
+</html>
+`
+}

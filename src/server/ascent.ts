@@ -1,0 +1,68 @@
+import type { SessionData } from '../django/json.ts'
+import { cookiesWithout, withSingleCookie } from '../http/cookies.ts'
+import { forwardedLines } from '../http/forwarded.ts'
+import type { RawHeaders } from '../http/headers.ts'
+import { nextTraceparent } from '../http/trace-context.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Route } from './route.ts'
+import type { Place, Visit } from './visit.ts'
+
+export interface AscentParts {
+  readonly cookieName: string
+  readonly publicId: (key: string) => string
+  readonly clock: Clock
+}
+
+/** What is known when the request has been admitted. */
+export interface Admitted {
+  readonly route: Route
+  readonly place: Place
+  /** The client's lines, less what no client may tell the app. */
+  readonly cleaned: RawHeaders
+  readonly data: SessionData
+  readonly isLoggedIn: boolean
+}
+
+/**
+ * Step 5: the lines that the app gets. The client's own come first, cut down; ours are added behind them, so nothing
+ * that the client wrote, `Connection` least of all, can take one of ours away.
+ */
+export function createAscent(parts: AscentParts): (visit: Visit, admitted: Admitted) => RawHeaders {
+  return function ascend(visit, { route, place, cleaned, data, isLoggedIn }) {
+    const lines = withHost(ownedCookies(visit, route, cleaned), route.upstreamHost)
+    const trace = nextTraceparent(visit.raw)
+    visit.exchange.traceId = trace.traceId
+    lines.push('X-Request-Id', visit.exchange.requestId, 'traceparent', trace.text)
+    lines.push(...forwardedLines(place.client), ...route.requestLines)
+    if (route.issuer !== undefined) lines.push(...assertion(visit, { route, place, data, isLoggedIn }))
+    return lines
+  }
+
+  /** One owner per name: the app never sees the session cookie, or sees exactly one that leads to a session. */
+  function ownedCookies(visit: Visit, route: Route, cleaned: RawHeaders): string[] {
+    const key = visit.session?.resolution === 'hit' ? visit.session.key : undefined
+    if (route.sessionCookie === 'pass' && key !== undefined) return withSingleCookie(cleaned, parts.cookieName, key)
+    return cookiesWithout(cleaned, parts.cookieName).headers
+  }
+
+  function assertion(visit: Visit, admitted: Omit<Admitted, 'cleaned'>): readonly string[] {
+    const { route, place, data, isLoggedIn } = admitted
+    if (route.issuer === undefined) return []
+    const key = visit.session?.resolution === 'hit' ? visit.session.key : undefined
+    const { lines, reused } = route.issuer.issue({
+      data,
+      loggedIn: isLoggedIn,
+      now: parts.clock(),
+      request: { method: visit.method, url: `${place.origin}${place.target.received}` },
+      ...(key === undefined ? {} : { key, publicId: parts.publicId(key) }),
+    })
+    visit.exchange.assertion = { algorithm: route.issuer.algorithm, reused, bytes: lines[1]?.length ?? 0 }
+    return lines
+  }
+}
+
+/** The browser's Host goes up as it came, or the upstream's own stands in its place. */
+function withHost(lines: string[], upstreamHost: string | undefined): string[] {
+  if (upstreamHost === undefined) return lines
+  return lines.map((text, i) => (i % 2 === 1 && lines[i - 1]?.toLowerCase() === 'host' ? upstreamHost : text))
+}

@@ -1,0 +1,213 @@
+import type { SessionData } from '../django/json.ts'
+import { GatewayError } from '../errors.ts'
+import { withPrivateCache, withVary } from '../http/cache-headers.ts'
+import { readSetCookie, setCookieName } from '../http/cookies.ts'
+import type { RawHeaders } from '../http/headers.ts'
+import { withoutHopByHop } from '../http/hop-by-hop.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { WritebackResult } from '../observe/exchange.ts'
+import type { UpstreamAnswer } from '../proxy/upstream.ts'
+import type { SessionCookie } from '../sessions/cookie.ts'
+import type { SaveResult } from '../sessions/session.ts'
+import type { SessionStore } from '../sessions/session-store.ts'
+import { type Commands, obeyedCommands } from '../writeback/commands.ts'
+import { withoutCommands } from '../writeback/cut.ts'
+import { checkSize } from '../writeback/limits.ts'
+import type { Answer } from './answer.ts'
+import type { Route } from './route.ts'
+import type { Visit } from './visit.ts'
+
+export interface DescentParts {
+  readonly sessions: SessionStore
+  readonly cookie: SessionCookie
+  readonly clock: Clock
+  readonly saveEveryRequest: boolean
+  /** `session.max_bytes`: of the JSON, before compression. */
+  readonly maxSessionBytes: number
+}
+
+/** What an app did to the session cookie by itself, on a `pass` upstream; undefined where it did nothing. */
+type AppCookie = { readonly key: string; readonly isDeletion: boolean } | undefined
+
+/**
+ * Step 7: what an app's answer becomes for the browser. Commands are taken out and applied before the head leaves, so
+ * that a browser that has its answer can rely on the session being stored.
+ */
+export function createDescent(
+  parts: DescentParts,
+): (visit: Visit, route: Route, answer: UpstreamAnswer) => Promise<Answer> {
+  return async function descend(visit, route, answer) {
+    try {
+      const { kept, commands } = takeCommands(visit, route, answer)
+      const { headers, appCookie } = ownCookies(visit, route, withoutHopByHop(kept))
+      const result = await applyCommands({ visit, route, commands, appCookie, status: answer.status })
+      return {
+        status: answer.status,
+        reason: answer.reason,
+        headers: closeHeaders({ visit, route, headers, appCookie, result }),
+        body: answer.body,
+      }
+    } catch (error) {
+      // Nothing of this answer goes out: let go of its connection, or it waits for a reader that never comes.
+      answer.body.destroy()
+      throw error
+    }
+  }
+
+  function takeCommands(
+    visit: Visit,
+    route: Route,
+    answer: UpstreamAnswer,
+  ): { kept: RawHeaders; commands: Commands | undefined } {
+    const { headers: kept, cut } = withoutCommands(answer.headers)
+    const commands = route.usesSession ? obeyedCommands(answer.status, answer.headers) : undefined
+    if (cut > 0 && commands === undefined) visit.exchange.writeback = 'cut'
+    if (commands !== undefined) route.permission.check(commands)
+    return { kept, commands }
+  }
+
+  /** One owner per name: lines that bear the session cookie's name are the gateway's alone, unless the app shares it. */
+  function ownCookies(visit: Visit, route: Route, headers: RawHeaders): { headers: string[]; appCookie: AppCookie } {
+    const kept: string[] = []
+    let appCookie: AppCookie
+    for (let i = 0; i < headers.length; i += 2) {
+      const name = headers[i] ?? ''
+      const value = headers[i + 1] ?? ''
+      const isOurs = name.toLowerCase() === 'set-cookie' && setCookieName(value) === parts.cookie.name
+      if (isOurs && route.sessionCookie === 'strip') {
+        visit.exchange.cookiesCut += 1
+        continue
+      }
+      if (isOurs) {
+        const line = readSetCookie(value, parts.clock())
+        appCookie = { key: line.value, isDeletion: line.isDeletion }
+      }
+      kept.push(name, value)
+    }
+    return { headers: kept, appCookie }
+  }
+
+  async function applyCommands(step: {
+    visit: Visit
+    route: Route
+    commands: Commands | undefined
+    appCookie: AppCookie
+    status: number
+  }): Promise<{ saved: SaveResult; data: SessionData } | undefined> {
+    const { visit, route, commands, appCookie } = step
+    if (!route.usesSession || appCookie?.isDeletion) return undefined
+    if (commands === undefined) return await touch(visit, step)
+    const session = appCookie === undefined ? visit.session : parts.sessions.openExisting(appCookie.key)
+    if (session === undefined)
+      throw new GatewayError('ERR_SESSION_WRITE', 'the store could not be read for this request')
+    await session.apply(commands)
+    const saved = await asWrite(
+      session.save({ beganAnonymous: visit.beganAnonymous, check: (after) => check(route, after, commands) }),
+    )
+    visit.exchange.writeback = writebackResult(saved)
+    return { saved, data: await session.data() }
+  }
+
+  function check(route: Route, after: SessionData, commands: Commands): void {
+    const fitsAssertion = (data: SessionData): boolean => route.issuer?.fits(data) ?? true
+    checkSize(after, commands, { maxBytes: parts.maxSessionBytes, fitsAssertion })
+  }
+
+  async function touch(
+    visit: Visit,
+    step: { status: number; appCookie: AppCookie },
+  ): Promise<{ saved: SaveResult; data: SessionData } | undefined> {
+    const isDue = parts.saveEveryRequest && step.status < 500 && step.appCookie === undefined
+    const key = visit.session?.resolution === 'hit' ? visit.session.key : undefined
+    if (!isDue || key === undefined) return undefined
+    const saved = await asWrite(parts.sessions.touch(key))
+    return saved.kind === 'stored' ? { saved, data: saved.data } : { saved, data: new Map() }
+  }
+
+  function closeHeaders(step: {
+    visit: Visit
+    route: Route
+    headers: string[]
+    appCookie: AppCookie
+    result: { saved: SaveResult; data: SessionData } | undefined
+  }): string[] {
+    const { visit, route, appCookie, result } = step
+    const lines = withStaticLines(step.headers, route.responseLines)
+    if (!route.usesSession) return lines
+    const cookieLine = cookieFor(visit, appCookie, result)
+    const replaced =
+      cookieLine !== undefined && appCookie !== undefined ? withoutCookie(lines, parts.cookie.name) : lines
+    if (cookieLine !== undefined) replaced.push('Set-Cookie', cookieLine)
+    const touches = cookieLine !== undefined || appCookie !== undefined || visit.session?.resolution === 'hit'
+    const varied = withVary(replaced, 'Cookie')
+    return touches ? withPrivateCache(varied) : varied
+  }
+
+  function cookieFor(
+    visit: Visit,
+    appCookie: AppCookie,
+    result: { saved: SaveResult; data: SessionData } | undefined,
+  ): string | undefined {
+    const isSecure = visit.place?.isSecure ?? false
+    const saved = result?.saved
+    if (saved?.kind === 'stored') {
+      if (appCookie !== undefined && saved.reason === 'refreshed') return undefined
+      visit.exchange.cookieSet = saved.reason
+      return parts.cookie.issue(saved.key, saved.data, { now: parts.clock(), isSecure })
+    }
+    if (saved?.kind === 'gone' || appCookie !== undefined) return undefined
+    return saved?.kind === 'deleted' || bringsDeadCookie(visit) ? eraseCookie(visit, parts.cookie) : undefined
+  }
+}
+
+/**
+ * True if the request brought a cookie that leads to no session. Not when its key was cycled a moment ago: the browser
+ * has, or is about to have, the successor, and an erasing line would take that away.
+ */
+export function bringsDeadCookie(visit: Visit): boolean {
+  const { session, cookie } = visit
+  if (session === undefined || cookie?.value === undefined) return false
+  return session.resolution !== 'hit' && !session.isSuperseded
+}
+
+/** The Set-Cookie line that takes the cookie away, noted in the visit. */
+export function eraseCookie(visit: Visit, cookie: SessionCookie): string | undefined {
+  if (visit.cookie?.value === undefined) return undefined
+  visit.exchange.cookieSet = 'deleted'
+  return cookie.erase({ isSecure: visit.place?.isSecure ?? false })
+}
+
+function writebackResult(saved: SaveResult): WritebackResult {
+  if (saved.kind === 'unchanged') return 'noop'
+  return saved.kind === 'gone' ? 'gone' : 'applied'
+}
+
+/** The same failure, told as one of a write: what became of it is not known, and nothing is sent again. */
+async function asWrite(saving: Promise<SaveResult>): Promise<SaveResult> {
+  try {
+    return await saving
+  } catch (error) {
+    if (!(error instanceof GatewayError) || error.code !== 'ERR_STORE_UNAVAILABLE') throw error
+    throw new GatewayError('ERR_SESSION_WRITE', error.message, {
+      cause: error,
+      facts: { outcome: 'unknown', ...error.facts },
+    })
+  }
+}
+
+/** The operator's fixed lines replace the app's of the same name. */
+function withStaticLines(headers: string[], lines: RawHeaders): string[] {
+  if (lines.length === 0) return headers
+  const names = new Set(lines.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase()))
+  return [...headers.filter((_, i) => !names.has((headers[i - (i % 2)] ?? '').toLowerCase())), ...lines]
+}
+
+function withoutCookie(headers: string[], cookieName: string): string[] {
+  const kept: string[] = []
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] ?? ''
+    const value = headers[i + 1] ?? ''
+    if (name.toLowerCase() !== 'set-cookie' || setCookieName(value) !== cookieName) kept.push(name, value)
+  }
+  return kept
+}

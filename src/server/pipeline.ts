@@ -1,0 +1,166 @@
+import type { SessionData } from '../django/json.ts'
+import { GatewayError } from '../errors.ts'
+import { readForwarded } from '../http/forwarded.ts'
+import { type Framing, readFraming } from '../http/framing.ts'
+import { headerValues, type RawHeaders } from '../http/headers.ts'
+import { readHost } from '../http/host.ts'
+import { isPageNavigation } from '../http/navigation.ts'
+import { isCrossSite } from '../http/same-site.ts'
+import { readTarget, type Target } from '../http/target.ts'
+import type { AccessDecision, AccessSubject } from '../rules/access.ts'
+import { refusalFor } from '../rules/refusal.ts'
+import { type Answer, errorAnswer, localAnswer } from './answer.ts'
+import { type AscentParts, createAscent } from './ascent.ts'
+import { createDescent, type DescentParts } from './descent.ts'
+import { sendUp } from './forwarding.ts'
+import type { LocalEndpoints } from './local-endpoints.ts'
+import type { Route } from './route.ts'
+import { createSessionLookup, type SessionLookupParts } from './session-lookup.ts'
+import type { Place, Visit } from './visit.ts'
+
+export interface PipelineParts extends DescentParts, SessionLookupParts, AscentParts {
+  readonly routes: {
+    select(request: { readonly method: string; readonly host: string; readonly target: Target }): Route
+  }
+  readonly isTrusted: (address: string | undefined) => boolean
+  /** Told of every request whose route is known; its end is told by the record of the exchange. */
+  readonly onRoute: (routeId: string) => void
+  readonly localEndpoints: LocalEndpoints
+}
+
+/** What goes up when a request is admitted. */
+export interface ForwardAdmission {
+  readonly kind: 'forward'
+  readonly route: Route
+  readonly framing: Framing
+  readonly target: string
+  readonly headers: RawHeaders
+  /** Asks the route again, with the session as it is by then: for connections that outlive the request. */
+  readonly isStillAdmitted: () => Promise<boolean>
+}
+
+/** What step 4 came to: the answer that ends the request here, or what goes up. */
+export type Admission = { readonly kind: 'answer'; readonly answer: Answer } | ForwardAdmission
+
+export interface Pipeline {
+  /** Steps 1 to 5, the same for a request and for an upgrade. */
+  admit(visit: Visit): Promise<Admission>
+  /** The whole way of a request; throws what it ends in. */
+  serve(visit: Visit): Promise<Answer>
+  /** What an app's answer, to a request or to a refused upgrade, becomes for the browser. */
+  readonly descend: ReturnType<typeof createDescent>
+}
+
+/**
+ * The way of one request, top to bottom. A step throws or hands on; none of them logs, counts, retries or answers. What
+ * they find out is written into the visit, from which the access log, the metrics and the error answer are made.
+ */
+export function createPipeline(parts: PipelineParts): Pipeline {
+  const lookUp = createSessionLookup(parts)
+  const ascend = createAscent(parts)
+  const descend = createDescent(parts)
+
+  async function admit(visit: Visit): Promise<Admission> {
+    const framing = readFraming(visit.method, visit.httpVersion, visit.raw)
+    const place = readPlace(visit, parts.isTrusted)
+    const local = await parts.localEndpoints.answer(visit, place)
+    if (local !== undefined) return { kind: 'answer', answer: local }
+
+    const route = parts.routes.select({ method: visit.method, host: place.host.name, target: place.target })
+    parts.onRoute(route.id)
+    enter(visit, { route, place, framing })
+    const cleaned = route.cleanRequest(visit.raw, { trusted: place.isTrusted })
+    const data = await lookUp(visit, route)
+    const subject = subjectOf(visit, { place, cleaned, data })
+    const decision = route.decide(subject)
+    const refusal = refuse(visit, { route, place, decision })
+    if (refusal !== undefined) return { kind: 'answer', answer: refusal }
+
+    return {
+      kind: 'forward',
+      route,
+      framing,
+      target: route.login.guardedTarget(place.target, place.host),
+      headers: ascend(visit, { route, place, cleaned, data, isLoggedIn: decision.loggedIn }),
+      isStillAdmitted: async () => {
+        const cookie = visit.cookie?.value
+        const now = route.usesSession ? (await parts.sessions.find(cookie)).data : data
+        return route.access.mode === 'observe' || route.decide({ ...subject, data: now }).outcome === 'allow'
+      },
+    }
+  }
+
+  async function serve(visit: Visit): Promise<Answer> {
+    const admission = await admit(visit)
+    if (admission.kind === 'answer') return admission.answer
+    const answer = await sendUp(visit, admission)
+    return await descend(visit, admission.route, answer)
+  }
+
+  return { admit, serve, descend }
+}
+
+/** Step 1: method, host and path, read once. What is said here is what rules, app, log and redirects see. */
+function readPlace(visit: Visit, isTrusted: (address: string | undefined) => boolean): Place {
+  const host = readHost(visit.raw, visit.httpVersion)
+  const target = readTarget(visit.requestTarget, host)
+  const client = readForwarded(visit.raw, { peer: visit.peer, isTrusted, isTls: visit.isTls, host })
+  const isSecure = client.scheme === 'https'
+  const place = { host, target, client, isTrusted: isTrusted(visit.peer), isSecure, origin: client.origin }
+  visit.place = place
+  visit.exchange.host = host.name
+  visit.exchange.userAgent = headerValues(visit.raw, 'user-agent')[0]
+  visit.exchange.path = target.path
+  visit.exchange.clientAddress = client.clientIp
+  visit.exchange.scheme = client.scheme
+  if (client.requestId !== undefined) visit.exchange.requestId = client.requestId
+  return place
+}
+
+/** The route is known: what it demands of every request, whoever sends it. */
+function enter(visit: Visit, found: { route: Route; place: Place; framing: Framing }): void {
+  const { route, place, framing } = found
+  visit.route = route
+  visit.exchange.routeId = route.id
+  if (framing.contentLength !== undefined && framing.contentLength > (route.maxBodyBytes ?? Infinity)) {
+    throw new GatewayError('ERR_BODY_TOO_LARGE', `a body of ${framing.contentLength} bytes is over the route's limit`)
+  }
+  if (route.access.crossSite === 'same-site' && isCrossSite(visit.method, visit.raw, place.origin)) {
+    throw new GatewayError('ERR_CROSS_SITE', 'the page of another site asked for a change')
+  }
+}
+
+function subjectOf(visit: Visit, known: { place: Place; cleaned: RawHeaders; data: SessionData }): AccessSubject {
+  return {
+    data: known.data,
+    method: visit.method,
+    path: known.place.target.path,
+    host: known.place.host.name,
+    clientIp: known.place.client.clientIp,
+    headers: known.cleaned,
+  }
+}
+
+/** Step 4's other end: a login, a 401 or a 403; undefined when the request may go on, or the route only observes. */
+function refuse(visit: Visit, step: { route: Route; place: Place; decision: AccessDecision }): Answer | undefined {
+  const { route, place, decision } = step
+  visit.exchange.decision = { outcome: decision.outcome, reason: decision.reason, mode: route.access.mode }
+  if (decision.outcome === 'allow' || route.access.mode === 'observe') return undefined
+  const isNavigation = isPageNavigation(visit.method, visit.raw)
+  const refusal = refusalFor({ outcome: decision.outcome, onDeny: route.onDeny, isNavigation, method: visit.method })
+  if (decision.outcome === 'forbidden')
+    throw new GatewayError('ERR_FORBIDDEN', `the rule of the route says no: ${decision.reason}`)
+  const login = route.login.locationFor({
+    method: visit.method,
+    target: place.target,
+    headers: visit.raw,
+    ownOrigin: place.origin,
+  })
+  if (refusal.kind === 'redirect') {
+    visit.exchange.localReason = 'login_redirect'
+    return localAnswer(refusal.status, ['Location', login])
+  }
+  const error = new GatewayError('ERR_SESSION_REQUIRED', 'nobody is logged in')
+  visit.exchange.error = { code: error.code, message: error.message, proxyError: error.proxyError, facts: {} }
+  return errorAnswer(visit, error, { login })
+}

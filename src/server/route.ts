@@ -1,0 +1,35 @@
+import type { AssertionIssuer } from '../assertion/issuer.ts'
+import type { RawHeaders } from '../http/headers.ts'
+import type { Upstream } from '../proxy/upstream.ts'
+import type { AccessDecision, AccessSubject } from '../rules/access.ts'
+import type { Login } from '../rules/login.ts'
+import type { OnDeny } from '../rules/refusal.ts'
+import type { RoutedRule } from '../rules/rule.ts'
+import type { Permission } from '../writeback/permission.ts'
+
+/** One route with everything compiled that can be thought out at start. */
+export interface Route extends RoutedRule {
+  /** False for `session: none`. */
+  readonly usesSession: boolean
+  readonly decide: (subject: AccessSubject) => AccessDecision
+  readonly login: Login
+  readonly onDeny: OnDeny
+  readonly onStoreError: 'unavailable' | 'anonymous'
+  readonly upstream: Upstream
+  /** The Host that goes up; undefined = the browser's. */
+  readonly upstreamHost: string | undefined
+  /** Who owns the session cookie: the gateway alone, or the app beside it. */
+  readonly sessionCookie: 'strip' | 'pass'
+  /** Cuts from a request what no client may tell the app. */
+  readonly cleanRequest: (raw: RawHeaders, peer: { readonly trusted: boolean }) => string[]
+  /** Fixed lines for the app, for the browser. */
+  readonly requestLines: RawHeaders
+  readonly responseLines: RawHeaders
+  /** Undefined with `session: none`. */
+  readonly issuer: AssertionIssuer | undefined
+  readonly permission: Permission
+  /** Undefined = no limit. */
+  readonly maxBodyBytes: number | undefined
+  /** Undefined = upgrades are refused. */
+  readonly websocket: { readonly origins: readonly string[]; readonly idleMs: number } | undefined
+}

@@ -1,0 +1,66 @@
+import type { SessionData } from '../django/json.ts'
+import { GatewayError } from '../errors.ts'
+import { readCookie } from '../http/cookies.ts'
+import type { SessionResult } from '../observe/exchange.ts'
+import { type IdentityRules, isLoggedIn } from '../sessions/merge.ts'
+import type { Session } from '../sessions/session.ts'
+import type { SessionStore } from '../sessions/session-store.ts'
+import type { Route } from './route.ts'
+import type { Visit } from './visit.ts'
+
+export interface SessionLookupParts {
+  readonly sessions: SessionStore
+  readonly identity: IdentityRules
+  readonly cookieName: string
+  readonly duplicateCookies: 'last' | 'refuse'
+  readonly publicId: (key: string) => string
+  readonly engineName: string
+}
+
+const nobody: SessionData = new Map()
+
+/**
+ * Step 3: the session of a request. Without a cookie the store is not asked. A store that fails ends the request,
+ * unless the operator said on this route that it may go on as nobody.
+ *
+ * @throws {GatewayError} `ERR_STORE_UNAVAILABLE`; the cookie is kept, and nobody is sent to a login for it.
+ */
+export function createSessionLookup(parts: SessionLookupParts): (visit: Visit, route: Route) => Promise<SessionData> {
+  return async function lookUp(visit, route) {
+    if (!route.usesSession) return nobody
+    const cookie = readCookie(visit.raw, parts.cookieName)
+    const isAmbiguous = cookie.count > 1 && parts.duplicateCookies === 'refuse'
+    visit.cookie = isAmbiguous ? { value: undefined, count: cookie.count } : cookie
+    const session = parts.sessions.open(visit.cookie.value)
+    const startedMs = performance.now()
+    const data = await loadOrNobody(session, visit, route)
+    note(visit, session, { isAmbiguous, resolveMs: performance.now() - startedMs })
+    visit.beganAnonymous = !isLoggedIn(data, parts.identity)
+    return data
+  }
+
+  async function loadOrNobody(session: Session, visit: Visit, route: Route): Promise<SessionData> {
+    try {
+      const data = await session.data()
+      visit.session = session
+      return data
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error
+      visit.exchange.session = { result: 'store_error', engine: parts.engineName }
+      if (route.onStoreError === 'unavailable') throw error
+      return nobody
+    }
+  }
+
+  function note(visit: Visit, session: Session, facts: { isAmbiguous: boolean; resolveMs: number }): void {
+    if (visit.session === undefined) return
+    const result: SessionResult = facts.isAmbiguous ? 'ambiguous_cookie' : session.resolution
+    const key = session.resolution === 'hit' ? session.key : undefined
+    visit.exchange.session = {
+      result,
+      ...(key === undefined ? {} : { idHash: parts.publicId(key) }),
+      ...(visit.cookie?.value === undefined ? {} : { engine: parts.engineName, resolveMs: facts.resolveMs }),
+      duplicateCookie: (visit.cookie?.count ?? 0) > 1,
+    }
+  }
+}

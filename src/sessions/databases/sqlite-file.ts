@@ -1,0 +1,93 @@
+import { link, mkdir, mkdtemp, open, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import { syncFolder } from '../folder-sync.ts'
+import { isErrno, storeUnavailable } from '../store-failure.ts'
+import { connectSqlite, inTransaction } from './sqlite-connection.ts'
+
+/**
+ * Who may create the table. `ours`: only in a file that did not exist, or that we made ourselves (Django's table and
+ * index, WAL, folder 0700, file 0600). `always`: also in an existing database of somebody else, whose journal mode
+ * stays as it is. `never`: not at all, and a missing file is an error.
+ */
+export type TableCreation = 'ours' | 'always' | 'never'
+
+/** "sgat" in ASCII: SQLite's `application_id` of the files that we made. */
+const APPLICATION_ID = 0x73676174
+
+/** Byte for byte what `manage.py migrate` of Django 5.2 leaves in `sqlite_master`, so that a project can take over. */
+const TABLE_SQL =
+  'CREATE TABLE IF NOT EXISTS "django_session" ("session_key" varchar(40) NOT NULL PRIMARY KEY, ' +
+  '"session_data" text NOT NULL, "expire_date" datetime NOT NULL)'
+const INDEX_SQL = 'CREATE INDEX IF NOT EXISTS "django_session_expire_date_a5c62663" ON "django_session" ("expire_date")'
+
+/**
+ * Makes sure that a file with the table is there, as far as `create` permits.
+ *
+ * @throws {GatewayError} `ERR_STORE_UNAVAILABLE`: no such file, no table in somebody else's database, or no access.
+ */
+export async function prepareSqliteFile(path: string, create: TableCreation): Promise<void> {
+  if (!(await exists(path))) {
+    if (create === 'never') throw storeUnavailable(`the database ${path} does not exist`)
+    await makeOwnFile(path)
+  }
+}
+
+/**
+ * Creates the table in an existing database where `create` permits it.
+ *
+ * @throws {GatewayError} `ERR_STORE_UNAVAILABLE` where it does not, naming the command that does.
+ */
+export function createMissingTable(database: DatabaseSync, path: string, create: TableCreation): void {
+  if (database.prepare(`SELECT 1 FROM sqlite_master WHERE name = 'django_session'`).get() !== undefined) return
+  const isOurs = database.prepare('PRAGMA application_id').get()?.application_id === APPLICATION_ID
+  if (create === 'never' || (create === 'ours' && !isOurs)) {
+    throw storeUnavailable(
+      `the database ${path} has no table django_session: run "manage.py migrate" in the Django project it belongs to, ` +
+        'or set database.create: true',
+    )
+  }
+  createTable(database)
+}
+
+/**
+ * Makes the file beside its place and links it in when it is complete: another worker that starts at the same moment
+ * sees no file or a whole one, and a crash in between leaves nothing that could be taken for somebody else's database.
+ */
+async function makeOwnFile(path: string): Promise<void> {
+  const folder = dirname(path)
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    const workshop = await mkdtemp(join(folder, `.${basename(path)}-`))
+    try {
+      const draft = join(workshop, 'new.sqlite3')
+      await (await open(draft, 'wx', 0o600)).close()
+      using database = connectSqlite(draft)
+      database.exec(`PRAGMA journal_mode = WAL; PRAGMA application_id = ${APPLICATION_ID}`)
+      createTable(database)
+      database.close()
+      await link(draft, path)
+      await syncFolder(folder)
+    } finally {
+      await rm(workshop, { recursive: true, force: true })
+    }
+  } catch (error) {
+    // Another worker was first, with a file just as complete.
+    if (await exists(path)) return
+    throw storeUnavailable(`the database ${path} could not be created`, error)
+  }
+}
+
+function createTable(database: DatabaseSync): void {
+  inTransaction(database, () => database.exec(`${TABLE_SQL}; ${INDEX_SQL}`))
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false
+    throw storeUnavailable(`the database ${path} cannot be reached`, error)
+  }
+}

@@ -1,0 +1,68 @@
+import type { SessionData } from '../django/json.ts'
+import type { EpochMs } from '../lib/clock.ts'
+
+/** Why a key that looked like one leads to no session. `bad_signature` and `malformed` rows are left as they are. */
+export type AbsenceReason = 'expired' | 'not_found' | 'bad_signature' | 'malformed'
+
+export type LoadResult =
+  | { readonly found: true; readonly data: SessionData; readonly expiresAt: EpochMs | undefined }
+  | { readonly found: false; readonly reason: AbsenceReason }
+
+/** What a session is to become, computed from what the store holds now. */
+export type Transition =
+  /** Nothing to store. */
+  | { readonly kind: 'keep' }
+  /** Same key, this data; the row's expiry is renewed. */
+  | { readonly kind: 'update'; readonly data: SessionData }
+  /** A new key with this data; the old row is gone when the answer comes. */
+  | { readonly kind: 'cycle'; readonly data: SessionData }
+  /** The row goes. */
+  | { readonly kind: 'delete' }
+
+export type TransitionResult =
+  /** There is no session under the key any more: nothing was stored, nothing may be revived. */
+  | { readonly kind: 'gone'; readonly reason: AbsenceReason }
+  | { readonly kind: 'kept'; readonly data: SessionData }
+  | { readonly kind: 'stored'; readonly key: string; readonly data: SessionData }
+  | { readonly kind: 'deleted' }
+
+export interface SessionEntry {
+  readonly key: string
+  readonly data: SessionData
+  readonly expiresAt: EpochMs | undefined
+}
+
+/** `admits` tells what a cookie value is before the store is asked: Django's rules, and the gateway's bounds (contract of the cookie). */
+export type KeyVerdict = 'ask' | 'unknown' | 'none'
+
+/**
+ * Where sessions live. `test/contract/session-engine.ts` is the definition that every engine passes. "No such session"
+ * is a value, never an error; an expired row counts as none.
+ *
+ * @throws {GatewayError} `ERR_STORE_UNAVAILABLE` from any method when the store fails or exceeds its deadline, with the
+ * driver's error as `cause`. After a failed `create`, `transition` or `delete` the outcome is unknown; nothing is sent again.
+ */
+export interface SessionEngine extends AsyncDisposable {
+  /** The name in `session.engine`, for logs and metrics. */
+  readonly name: string
+  /** False for `signed_cookies`: nothing is kept on a server, so there is nothing to list, revoke or race for. */
+  readonly isServerSide: boolean
+  /** What a cookie's value is, without asking the store: no key at all, an unknown key, or one to ask for. */
+  admits(cookieValue: string): KeyVerdict
+  load(key: string): Promise<LoadResult>
+  /** Stores a new session under a fresh key, insert only, and returns the key. */
+  create(data: SessionData): Promise<string>
+  /**
+   * One atomic step: reads the session as it is now, asks `decide` what it shall be, stores that. `decide` is pure and
+   * may be called again when another writer came between; it may throw, and then nothing is stored.
+   */
+  transition(key: string, decide: (now: SessionData) => Transition): Promise<TransitionResult>
+  /** Deletes the row; true if there was one. */
+  delete(key: string): Promise<boolean>
+  /** Every unexpired, readable session, in no particular order, streamed. Empty where nothing is kept on a server. */
+  entries(): AsyncIterable<SessionEntry>
+  /** Deletes at most `limit` expired sessions and returns how many; fewer than `limit` means that none is left. */
+  clearExpired(limit: number): Promise<number>
+  /** Resolves when the store answers; for readiness. */
+  ping(): Promise<void>
+}

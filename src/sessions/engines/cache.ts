@@ -1,0 +1,159 @@
+import { type ExpiryRules, expiryAgeSeconds } from '../../django/expiry.ts'
+import type { SessionData } from '../../django/json.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { CachedValue, SessionCache } from '../caches/session-cache.ts'
+import type { LoadResult, SessionEngine, Transition, TransitionResult } from '../engine.ts'
+import { claimFreshKey } from '../fresh-key.ts'
+import { createKeyQueue } from '../key-queue.ts'
+import { keyVerdict } from '../key-verdict.ts'
+import { storeUnavailable } from '../store-failure.ts'
+
+/** How a session becomes the bytes of a cache's value. Values are not signed: whoever may write the cache is trusted. */
+export interface SessionSerializer {
+  encode(data: SessionData): Uint8Array
+  /** Never throws; undefined for what is no session. */
+  decode(bytes: Uint8Array): SessionData | undefined
+}
+
+export interface CacheSessionsOptions {
+  readonly serializer: SessionSerializer
+  /** What stands in front of the session key (`cacheKeyPrefix`). */
+  readonly keyPrefix: string
+  readonly expiryRules: ExpiryRules
+  readonly clock: Clock
+  /** A fresh random key (`django/session-key.ts`). */
+  readonly newKey: () => string
+}
+
+type Decide = (now: SessionData) => Transition
+
+/** How often a change is computed anew because another process was faster. */
+const MAX_RETRIES = 100
+
+/**
+ * Django's `cache` engine over any {@link SessionCache}. Where Django reads and then sets, which undoes a log-out that
+ * comes in between, every write here is a compare-and-set. The cache's time to live is the session's expiry; an age of
+ * zero or less means that the session is over, so nothing is kept.
+ */
+export function createCacheSessions(cache: SessionCache, options: CacheSessionsOptions): SessionEngine {
+  return new CacheSessions(cache, options)
+}
+
+class CacheSessions implements SessionEngine {
+  readonly name = 'cache'
+  readonly isServerSide = true
+  readonly admits = keyVerdict
+  readonly #cache: SessionCache
+  readonly #options: CacheSessionsOptions
+  readonly #inTurn = createKeyQueue<string>()
+
+  constructor(cache: SessionCache, options: CacheSessionsOptions) {
+    this.#cache = cache
+    this.#options = options
+  }
+
+  async load(key: string): Promise<LoadResult> {
+    if (keyVerdict(key) !== 'ask') return { found: false, reason: 'not_found' }
+    return this.#read(await this.#cache.get(this.#keyOf(key)))
+  }
+
+  create(data: SessionData): Promise<string> {
+    return claimFreshKey(() => this.#add(data))
+  }
+
+  async transition(key: string, decide: Decide): Promise<TransitionResult> {
+    if (keyVerdict(key) !== 'ask') return { kind: 'gone', reason: 'not_found' }
+    return await this.#inTurn(key, async () => {
+      for (let attempt = 0; attempt < MAX_RETRIES; attempt++) {
+        const result = await this.#step(key, decide)
+        if (result !== undefined) return result
+      }
+      throw storeUnavailable('a session in the cache is rewritten all the time')
+    })
+  }
+
+  async delete(key: string): Promise<boolean> {
+    return (await this.transition(key, () => ({ kind: 'delete' }))).kind === 'deleted'
+  }
+
+  async *entries(): ReturnType<SessionEngine['entries']> {
+    const { keyPrefix } = this.#options
+    for await (const cacheKey of this.#cache.keys(keyPrefix)) {
+      const key = cacheKey.slice(keyPrefix.length)
+      const loaded = await this.load(key)
+      if (loaded.found) yield { key, data: loaded.data, expiresAt: loaded.expiresAt }
+    }
+  }
+
+  clearExpired(limit: number): Promise<number> {
+    return this.#cache.clearExpired(limit)
+  }
+
+  ping(): Promise<void> {
+    return this.#cache.ping()
+  }
+
+  [Symbol.asyncDispose](): PromiseLike<void> {
+    return this.#cache[Symbol.asyncDispose]()
+  }
+
+  /** One try of a transition; undefined if the value was changed by somebody else meanwhile. */
+  async #step(key: string, decide: Decide): Promise<TransitionResult | undefined> {
+    const value = await this.#cache.get(this.#keyOf(key))
+    if (value === undefined) return { kind: 'gone', reason: 'not_found' }
+    const current = this.#read(value)
+    if (!current.found) return { kind: 'gone', reason: current.reason }
+    const next = decide(current.data)
+    switch (next.kind) {
+      case 'keep':
+        return { kind: 'kept', data: current.data }
+      case 'update':
+        return (await this.#replace(key, value, next.data)) ? { kind: 'stored', key, data: next.data } : undefined
+      case 'cycle':
+        return await this.#cycle(key, value, next.data)
+      case 'delete':
+        return (await this.#cache.remove(this.#keyOf(key), value.stamp)) ? { kind: 'deleted' } : undefined
+    }
+  }
+
+  async #replace(key: string, { stamp }: CachedValue, data: SessionData): Promise<boolean> {
+    const ttlSeconds = this.#ageOf(data)
+    if (ttlSeconds <= 0) return await this.#cache.remove(this.#keyOf(key), stamp)
+    return await this.#cache.replace(this.#keyOf(key), {
+      stamp,
+      bytes: this.#options.serializer.encode(data),
+      ttlSeconds,
+    })
+  }
+
+  /** The new value first: a crash in between leaves one under a key that nobody was told, until its time is over. */
+  async #cycle(key: string, { stamp }: CachedValue, data: SessionData): Promise<TransitionResult | undefined> {
+    const fresh = await claimFreshKey(() => this.#add(data))
+    if (await this.#cache.remove(this.#keyOf(key), stamp)) return { kind: 'stored', key: fresh, data }
+    const orphan = await this.#cache.get(this.#keyOf(fresh))
+    if (orphan) await this.#cache.remove(this.#keyOf(fresh), orphan.stamp)
+    return undefined
+  }
+
+  async #add(data: SessionData): Promise<string | undefined> {
+    const key = this.#options.newKey()
+    const ttlSeconds = this.#ageOf(data)
+    if (ttlSeconds <= 0) return key
+    const bytes = this.#options.serializer.encode(data)
+    return (await this.#cache.add(this.#keyOf(key), bytes, ttlSeconds)) ? key : undefined
+  }
+
+  #read(value: CachedValue | undefined): LoadResult {
+    if (value === undefined) return { found: false, reason: 'not_found' }
+    const data = this.#options.serializer.decode(value.bytes)
+    return data ? { found: true, data, expiresAt: value.expiresAt } : { found: false, reason: 'malformed' }
+  }
+
+  #ageOf(data: SessionData): number {
+    return expiryAgeSeconds(data, this.#options.expiryRules, this.#options.clock())
+  }
+
+  #keyOf(key: string): string {
+    return this.#options.keyPrefix + key
+  }
+}

@@ -1,0 +1,251 @@
+import type { Dir } from 'node:fs'
+import { type ExpiryRules, expiryDate } from '../../django/expiry.ts'
+import type { SessionData } from '../../django/json.ts'
+import type { SessionCodec } from '../../django/session-data.ts'
+import { isFileKey } from '../../django/session-key.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { LoadResult, SessionEngine, SessionEntry, Transition, TransitionResult } from '../engine.ts'
+import { createFolderLocks, type FolderLocks } from '../files/folder-locks.ts'
+import {
+  type FileCalls,
+  type MissingFile,
+  type SessionFile,
+  SessionFolder,
+  type Standing,
+} from '../files/session-folder.ts'
+import { claimFreshKey } from '../fresh-key.ts'
+import { fileKeyVerdict } from '../key-verdict.ts'
+import { isErrno, storeUnavailable } from '../store-failure.ts'
+import { readStoredText } from '../stored-text.ts'
+
+export interface FileSessionsOptions {
+  /** Django's SESSION_FILE_PATH, or the system's temporary directory. It must exist. */
+  readonly directory: string
+  /** Django's SESSION_COOKIE_NAME: what every file name begins with. */
+  readonly prefix: string
+  /** How long a change waits for another process that changes the same session, in milliseconds. */
+  readonly lockTimeoutMs: number
+  readonly codec: SessionCodec
+  readonly expiryRules: ExpiryRules
+  readonly clock: Clock
+  /** A fresh random key (`django/session-key.ts`). */
+  readonly newKey: () => string
+  /** Default: `node:fs/promises`. */
+  readonly files?: FileCalls
+}
+
+/** How often a change is computed anew because Django, which takes no lock, wrote the file meanwhile. */
+const MAX_RETRIES = 20
+
+/**
+ * Django's `file` engine: its names, its bytes, its modes, in a folder that both may use at once. Stricter than Django:
+ *
+ * - A save is acknowledged after the file, its name and the folder are durable. Django syncs nothing and swallows errors.
+ * - A change is computed and stored under a lock of the key, so that none is lost and nothing deleted comes back.
+ *   Django takes no lock; what it deletes or writes while a change is computed is still noticed just before the rename.
+ * - An integer `_session_expiry` counts from the file's modification time. Django's own server side never ends such a
+ *   session; here it ends when its cookie does.
+ * - An expired file is left to `clearExpired` and never replaced by a new empty session. What is not readable as a
+ *   session of ours (no regular file, a link, a bad signature) is neither followed, nor changed, nor removed.
+ *
+ * A folder that is not there shows in every call and in `ping`, not here: it may be mounted later.
+ */
+export function createFileSessions(options: FileSessionsOptions): SessionEngine {
+  const folder = new SessionFolder(options, () => options.newKey().slice(-8))
+  const locks = createFolderLocks({ directory: options.directory, timeoutMs: options.lockTimeoutMs })
+  return new FileSessions(folder, locks, options)
+}
+
+type Decide = (now: SessionData) => Transition
+
+class FileSessions implements SessionEngine {
+  readonly name = 'file'
+  readonly isServerSide = true
+  readonly admits = fileKeyVerdict
+  readonly #folder: SessionFolder
+  readonly #locks: FolderLocks
+  readonly #options: FileSessionsOptions
+  /** Where the last `clearExpired` stopped: starting over with each batch would read a large folder thousands of times. */
+  #sweep: Dir | undefined
+
+  constructor(folder: SessionFolder, locks: FolderLocks, options: FileSessionsOptions) {
+    this.#folder = folder
+    this.#locks = locks
+    this.#options = options
+  }
+
+  async load(key: string): Promise<LoadResult> {
+    if (!isFileKey(key)) return { found: false, reason: 'not_found' }
+    return await guard(() => this.#load(key))
+  }
+
+  async create(data: SessionData): Promise<string> {
+    return await guard(() => claimFreshKey(() => this.#add(data)))
+  }
+
+  async transition(key: string, decide: Decide): Promise<TransitionResult> {
+    if (!isFileKey(key)) return { kind: 'gone', reason: 'not_found' }
+    return await guard(() =>
+      this.#locks.hold(key, async () => {
+        for (let attempt = 0; attempt < MAX_RETRIES; attempt++) {
+          const result = await this.#step(key, decide)
+          if (result !== undefined) return result
+        }
+        throw storeUnavailable('a session file is rewritten all the time by another program')
+      }),
+    )
+  }
+
+  async delete(key: string): Promise<boolean> {
+    return (await this.transition(key, () => ({ kind: 'delete' }))).kind === 'deleted'
+  }
+
+  async *entries(): AsyncIterable<SessionEntry> {
+    const names = await guard(() => this.#folder.list())
+    for await (const { name } of names) {
+      const parsed = this.#folder.parseName(name)
+      const loaded = parsed?.kind === 'session' ? await guard(() => this.#load(parsed.key)) : undefined
+      if (parsed?.kind === 'session' && loaded?.found) {
+        yield { key: parsed.key, data: loaded.data, expiresAt: loaded.expiresAt }
+      }
+    }
+  }
+
+  /** Also removes temporary files that were left over for an hour; they do not count. Not for several calls at once. */
+  async clearExpired(limit: number): Promise<number> {
+    return await guard(async () => {
+      let count = 0
+      // A listing that was continued has not seen what expired before its place meanwhile: then one more, from the start.
+      for (let isWhole = false; !isWhole; ) {
+        isWhole = this.#sweep === undefined
+        this.#sweep ??= await this.#folder.list()
+        for (let entry = await this.#sweep.read(); entry !== null; entry = await this.#sweep.read()) {
+          if (await this.#clear(entry.name)) count++
+          if (count >= limit) return count
+        }
+        await this.#endSweep()
+      }
+      return count
+    })
+  }
+
+  async ping(): Promise<void> {
+    await guard(() => this.#folder.check())
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#endSweep()
+    await this.#locks[Symbol.asyncDispose]()
+  }
+
+  async #load(key: string): Promise<LoadResult> {
+    const file = await this.#folder.open(key)
+    if (typeof file === 'string') return { found: false, reason: file }
+    await using _held = file
+    return this.#read(file)
+  }
+
+  #read(file: SessionFile | MissingFile): LoadResult {
+    if (typeof file === 'string') return { found: false, reason: file }
+    const stored = readStoredText(file.text, this.#options.codec)
+    if (!stored.found) return stored
+    const expiresAt = expiryDate(stored.data, this.#options.expiryRules, file.modifiedAt)
+    if (expiresAt <= this.#options.clock()) return { found: false, reason: 'expired' }
+    return { found: true, data: stored.data, expiresAt }
+  }
+
+  /** One try of a transition; undefined if the file was written by somebody else meanwhile. */
+  async #step(key: string, decide: Decide): Promise<TransitionResult | undefined> {
+    const file = await this.#folder.open(key)
+    if (typeof file === 'string') return { kind: 'gone', reason: file }
+    await using _held = file
+    const current = this.#read(file)
+    if (!current.found) return { kind: 'gone', reason: current.reason }
+    const next = decide(current.data)
+    switch (next.kind) {
+      case 'keep':
+        return { kind: 'kept', data: current.data }
+      case 'update':
+        return await this.#update(key, file, next.data)
+      case 'cycle':
+        return await this.#cycle(key, file, next.data)
+      case 'delete':
+        return (await this.#folder.remove(key)) ? { kind: 'deleted' } : gone
+    }
+  }
+
+  async #update(key: string, file: SessionFile, data: SessionData): Promise<TransitionResult | undefined> {
+    const at = this.#options.clock()
+    const standing = await this.#folder.replace(key, file, { text: this.#options.codec.encode(data, at), at })
+    if (standing === 'gone') return gone
+    return standing === 'same' ? { kind: 'stored', key, data } : undefined
+  }
+
+  /**
+   * The new file first, then the old one goes: a crash in between leaves a file under a key that nobody was told.
+   * Removing the old name decides who was first, whoever else removes it.
+   */
+  async #cycle(key: string, file: SessionFile, data: SessionData): Promise<TransitionResult | undefined> {
+    const fresh = await claimFreshKey(() => this.#add(data))
+    let outcome: Standing
+    try {
+      outcome = await this.#folder.standing(key, file)
+      if (outcome === 'same' && !(await this.#folder.remove(key))) outcome = 'gone'
+    } catch (error) {
+      // Best effort: a copy that stayed would be a session which nobody has the key of.
+      await this.#folder.remove(fresh).catch(() => {})
+      throw error
+    }
+    if (outcome === 'same') return { kind: 'stored', key: fresh, data }
+    await this.#folder.remove(fresh)
+    return outcome === 'gone' ? gone : undefined
+  }
+
+  async #add(data: SessionData): Promise<string | undefined> {
+    const { clock, codec, newKey } = this.#options
+    const key = newKey()
+    const at = clock()
+    return (await this.#folder.add(key, codec.encode(data, at), at)) ? key : undefined
+  }
+
+  /** True if the name was that of an expired session, which is gone now. */
+  async #clear(name: string): Promise<boolean> {
+    const parsed = this.#folder.parseName(name)
+    if (parsed?.kind === 'temporary') await this.#folder.removeLeftOver(name, this.#options.clock())
+    if (parsed?.kind !== 'session') return false
+    const { key } = parsed
+    if (!isExpired(await this.#load(key))) return false
+    // Once more under the lock: it may have been renewed meanwhile.
+    return await this.#locks.hold(key, async () => isExpired(await this.#load(key)) && (await this.#folder.remove(key)))
+  }
+
+  async #endSweep(): Promise<void> {
+    const sweep = this.#sweep
+    this.#sweep = undefined
+    await sweep?.close()
+  }
+}
+
+const gone: TransitionResult = { kind: 'gone', reason: 'not_found' }
+
+function isExpired(loaded: LoadResult): boolean {
+  return !loaded.found && loaded.reason === 'expired'
+}
+
+/**
+ * Turns errors of the operating system into `ERR_STORE_UNAVAILABLE`. Their messages name the file, and the file's name is
+ * the session's key: the log gets them without the path.
+ */
+async function guard<T>(step: () => Promise<T>): Promise<T> {
+  try {
+    return await step()
+  } catch (error) {
+    if (!isErrno(error)) throw error
+    throw storeUnavailable(`the session folder failed: ${error.code} in ${error.syscall}`, withoutPath(error))
+  }
+}
+
+function withoutPath(error: NodeJS.ErrnoException): Error {
+  const message = error.message.replace(/ '.*$/s, '')
+  return Object.assign(new Error(message), { code: error.code, errno: error.errno, syscall: error.syscall })
+}

@@ -1,0 +1,150 @@
+import { LRUCache } from 'lru-cache'
+import type { SessionChanges } from '../django/changes.ts'
+import type { ExpiryRules } from '../django/expiry.ts'
+import type { SessionData } from '../django/json.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { AbsenceReason, SessionEngine, Transition, TransitionResult } from './engine.ts'
+import {
+  createFrom,
+  type IdentityRules,
+  isOverMaxAge,
+  type MergeContext,
+  makesLogin,
+  mergeChanges,
+  replacementFor,
+} from './merge.ts'
+import { type Found, type SaveOptions, type SaveResult, Session, type SessionBacking } from './session.ts'
+
+/** For how long a cycled key is remembered: long enough for the answers that were under way at that moment. */
+const CYCLED_KEY_MEMORY_MS = 60_000
+const CYCLED_KEYS_REMEMBERED = 100_000
+
+const noData: SessionData = new Map()
+
+export interface SessionStoreOptions {
+  readonly engine: SessionEngine
+  readonly expiry: ExpiryRules
+  readonly identity: IdentityRules
+  /** `session.max_age`; undefined = no absolute limit. */
+  readonly maxAgeMs: number | undefined
+  readonly clock: Clock
+}
+
+/** The sessions of one engine under the gateway's rules: found, merged, never adopted, never resurrected. */
+export class SessionStore implements SessionBacking {
+  readonly clock: Clock
+  readonly expiry: ExpiryRules
+  readonly #options: SessionStoreOptions
+  readonly #cycled = new LRUCache<string, true>({ max: CYCLED_KEYS_REMEMBERED, ttl: CYCLED_KEY_MEMORY_MS })
+
+  readonly #watchers = new Map<string, Set<() => void>>()
+
+  constructor(options: SessionStoreOptions) {
+    this.#options = options
+    this.clock = options.clock
+    this.expiry = options.expiry
+  }
+
+  /** The session behind a cookie's value (undefined: no cookie). Asks the store for nothing yet. */
+  open(cookieValue: string | undefined): Session {
+    return new Session(this, cookieValue)
+  }
+
+  /** Tells `listener` when this process changes, cycles or deletes the session under `key`. Returns the way to stop. */
+  watch(key: string, listener: () => void): () => void {
+    const listeners = this.#watchers.get(key) ?? new Set()
+    this.#watchers.set(key, listeners.add(listener))
+    return () => {
+      listeners.delete(listener)
+      if (listeners.size === 0) this.#watchers.delete(key)
+    }
+  }
+
+  /** The session that an app named by a cookie of its own: where there is none, saving never brings one into being. */
+  openExisting(key: string): Session {
+    return new Session(
+      {
+        clock: this.clock,
+        expiry: this.expiry,
+        find: (cookieValue) => this.find(cookieValue),
+        save: async (found, changes, options) =>
+          found.key === undefined ? { kind: 'gone' } : await this.save(found, changes, options),
+      },
+      key,
+    )
+  }
+
+  /** Looks a cookie's value up. An id that the client made up is never adopted: it comes back without a key. */
+  async find(cookieValue: string | undefined): Promise<Found> {
+    const verdict = cookieValue === undefined ? 'none' : this.#options.engine.admits(cookieValue)
+    if (cookieValue === undefined || verdict === 'none') return absent('anonymous')
+    if (verdict === 'unknown') return absent('not_found')
+    const loaded = await this.#options.engine.load(cookieValue)
+    if (!loaded.found) return { ...absent(loaded.reason), isSuperseded: this.#cycled.has(cookieValue) }
+    if (isOverMaxAge(loaded.data, this.#options.maxAgeMs, this.clock())) return absent('expired')
+    return { key: cookieValue, data: loaded.data, resolution: 'hit', isSuperseded: false }
+  }
+
+  /** Applies the changes to the session as it is stored now, or brings one into being where none was found. */
+  async save(found: Found, changes: SessionChanges, options: SaveOptions): Promise<SaveResult> {
+    const context = this.#context(options)
+    const isLogin = context.beganAnonymous && makesLogin(changes, context.identity)
+    const { key } = found
+    if (key === undefined) {
+      // A new session for the holder of a key that was just cycled would overwrite the cookie of its successor.
+      if (found.isSuperseded && !isLogin) return { kind: 'gone' }
+      return await this.#create(createFrom(changes, context), options)
+    }
+    let outlived = false
+    const result = await this.#options.engine.transition(key, (now) => {
+      outlived = isOverMaxAge(now, context.maxAgeMs, context.now)
+      const next: Transition = outlived ? { kind: 'keep' } : mergeChanges(now, changes, context)
+      if (next.kind === 'update' || next.kind === 'cycle') options.check?.(next.data)
+      return next
+    })
+    if (result.kind !== 'gone' && !outlived) return this.#settle(key, result)
+    return isLogin ? await this.#create(replacementFor(changes, context), options) : { kind: 'gone' }
+  }
+
+  /** Renews expiry and cookie of a found session (`save_every_request`) without changing its data. */
+  async touch(key: string): Promise<SaveResult> {
+    return this.#settle(key, await this.#options.engine.transition(key, (data) => ({ kind: 'update', data })))
+  }
+
+  async #create(data: SessionData | undefined, options: SaveOptions): Promise<SaveResult> {
+    if (data === undefined) return { kind: 'unchanged' }
+    options.check?.(data)
+    const key = await this.#options.engine.create(data)
+    return { kind: 'stored', key, data, reason: 'new' }
+  }
+
+  #settle(key: string, result: TransitionResult): SaveResult {
+    if (result.kind !== 'kept') for (const listener of this.#watchers.get(key) ?? []) listener()
+    switch (result.kind) {
+      case 'kept':
+        return { kind: 'unchanged' }
+      case 'stored':
+        if (result.key === key) return { ...result, reason: 'refreshed' }
+        if (this.#options.engine.isServerSide) this.#cycled.set(key, true)
+        return { ...result, reason: this.#options.engine.isServerSide ? 'rotated' : 'refreshed' }
+      case 'deleted':
+        return { kind: 'deleted' }
+      case 'gone':
+        return { kind: 'gone' }
+    }
+  }
+
+  #context(options: SaveOptions): MergeContext {
+    return {
+      expiry: this.expiry,
+      identity: this.#options.identity,
+      beganAnonymous: options.beganAnonymous ?? false,
+      maxAgeMs: this.#options.maxAgeMs,
+      now: this.clock(),
+    }
+  }
+}
+
+function absent(resolution: 'anonymous' | AbsenceReason): Found {
+  return { key: undefined, data: noData, resolution, isSuperseded: false }
+}

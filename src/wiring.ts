@@ -1,0 +1,71 @@
+import type { Config } from './config/config.ts'
+import { compileTrust } from './http/addresses.ts'
+import { readCookie } from './http/cookies.ts'
+import { systemClock } from './lib/clock.ts'
+import { openUpstream } from './proxy/forward.ts'
+import type { Upstream } from './proxy/upstream.ts'
+import { compileRoutes, jwksText, signingKeySpecs } from './route-parts.ts'
+import { compileRouteTable } from './rules/route-table.ts'
+import { createLocalEndpoints } from './server/local-endpoints.ts'
+import { createPipeline, type Pipeline } from './server/pipeline.ts'
+import type { Route } from './server/route.ts'
+import type { SessionParts } from './session-parts.ts'
+
+export interface WiringParts {
+  readonly sessions: SessionParts
+  /** The secret that signs where the configuration names no keys. */
+  readonly generatedKey: string | undefined
+  readonly onRoute: (routeId: string) => void
+}
+
+/** A pipeline with the upstreams that it sends to; disposing closes their connections. */
+export interface Wired extends AsyncDisposable {
+  readonly pipeline: Pipeline
+  /** In file order. */
+  readonly routes: readonly Route[]
+}
+
+/** From a configuration to the way of a request. Nothing listens yet, and no upstream is called. */
+export function wire(config: Config, { sessions, generatedKey, onRoute }: WiringParts): Wired {
+  const upstreams = openUpstreams(config)
+  const keys = signingKeySpecs(config, generatedKey)
+  const routes = compileRoutes(config, { upstreams, keys })
+  const { cookie, store, identity, publicId, engine } = sessions
+  const pipeline = createPipeline({
+    sessions: store,
+    cookie,
+    identity,
+    publicId,
+    routes: compileRouteTable(routes, config.hosts),
+    clock: systemClock,
+    cookieName: cookie.name,
+    duplicateCookies: config.session.duplicateCookies,
+    engineName: engine.name,
+    saveEveryRequest: config.session.saveEveryRequest,
+    maxSessionBytes: config.session.maxBytes,
+    isTrusted: compileTrust(config.trustedProxies),
+    onRoute,
+    localEndpoints: createLocalEndpoints({
+      jwks: jwksText(config, keys),
+      sessions: store,
+      cookie,
+      readCookie: (visit) => readCookie(visit.raw, cookie.name),
+      afterLogout: config.login.url,
+    }),
+  })
+  return {
+    pipeline,
+    routes,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([...upstreams.values()].map((upstream) => upstream[Symbol.asyncDispose]()))
+    },
+  }
+}
+
+function openUpstreams(config: Config): ReadonlyMap<string, Upstream> {
+  const upstreams = new Map<string, Upstream>()
+  for (const { name, servers, timeouts, retries } of config.upstreams.values()) {
+    upstreams.set(name, openUpstream({ name, servers: servers.map(({ origin }) => origin), timeouts, retries }))
+  }
+  return upstreams
+}

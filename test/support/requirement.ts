@@ -1,0 +1,94 @@
+import { execFileSync } from 'node:child_process'
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
+import { delimiter, join, resolve } from 'node:path'
+
+const checkout = resolve(import.meta.dirname, '../..')
+
+/** Programs that some tests need beside Node. `npm run setup:servers` installs them where it may. */
+export type ServerName = 'chromium' | 'django' | 'nginx' | 'php' | 'postgres' | 'python' | 'redis'
+
+export interface Requirement {
+  /** Absolute path of the program; for `django` the Python that can import it. Empty when it is missing. */
+  readonly path: string
+  /** False when the program is there, else the line that says what is missing and why; made for `test(name, { skip })`. */
+  readonly skip: string | false
+}
+
+interface Source {
+  /** Names looked for on PATH and in the folders where distributions keep servers, best first. */
+  readonly programs: readonly string[]
+  /** Looked at before PATH: paths inside the checkout, or folders of several installed versions. */
+  readonly places: () => readonly string[]
+  /** Tells why a program that exists cannot be used; undefined when it can. */
+  readonly flaw?: (path: string) => string | undefined
+}
+
+const venvPython = join(checkout, '.venv/bin/python')
+
+const sources: Readonly<Record<ServerName, Source>> = {
+  chromium: {
+    programs: ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'],
+    places: () => [process.env.SESSIONGATE_CHROMIUM ?? ''],
+  },
+  django: { programs: [], places: () => [venvPython], flaw: djangoFlaw },
+  nginx: { programs: ['nginx'], places: () => [] },
+  php: { programs: ['php'], places: () => [] },
+  postgres: { programs: ['postgres'], places: debianPostgresPrograms },
+  python: { programs: ['python3'], places: () => [venvPython] },
+  redis: { programs: ['redis-server'], places: () => [] },
+}
+
+/**
+ * Where a program that a test needs is, or why the test is skipped. With `CI=true` a missing program is an error, so
+ * that a run in which nothing was tested cannot pass for a green one.
+ *
+ * ```ts
+ * const chromium = requireServer('chromium')
+ * test('the browser keeps the cookie', { skip: chromium.skip }, async () => { … chromium.path … })
+ * ```
+ *
+ * @throws {Error} with `CI=true`, when the program is missing or unusable.
+ */
+export function requireServer(name: ServerName, env: NodeJS.ProcessEnv = process.env): Requirement {
+  const source = sources[name]
+  const path = [...source.places(), ...onPath(source.programs, env)].find(isExecutable)
+  const flaw = path === undefined ? 'it is not installed' : source.flaw?.(path)
+  if (path !== undefined && flaw === undefined) return { path, skip: false }
+  const line = `${name} is needed: ${flaw}; npm run setup:servers installs it where it may`
+  if (env.CI === 'true') throw new Error(line)
+  return { path: '', skip: line }
+}
+
+function onPath(programs: readonly string[], env: NodeJS.ProcessEnv): string[] {
+  const folders = [...(env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'].filter(
+    (folder) => folder !== '',
+  )
+  return programs.flatMap((program) => folders.map((folder) => join(folder, program)))
+}
+
+/** Debian keeps `postgres` off PATH, one folder per major version. */
+function debianPostgresPrograms(): string[] {
+  const root = '/usr/lib/postgresql'
+  if (!existsSync(root)) return []
+  const newestFirst = readdirSync(root).sort((a, b) => Number(b) - Number(a))
+  return newestFirst.map((version) => join(root, version, 'bin/postgres'))
+}
+
+function djangoFlaw(python: string): string | undefined {
+  try {
+    execFileSync(python, ['-c', 'import django'], { stdio: 'ignore', timeout: 20_000 })
+    return undefined
+  } catch {
+    return `${python} cannot import it`
+  }
+}
+
+function isExecutable(path: string): boolean {
+  if (path === '') return false
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
