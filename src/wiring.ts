@@ -5,6 +5,7 @@ import { systemClock } from './lib/clock.ts'
 import { openUpstream } from './proxy/forward.ts'
 import type { Upstream } from './proxy/upstream.ts'
 import { compileRoutes, jwksText, signingKeySpecs } from './route-parts.ts'
+import { compileLoginGuard, createLogin } from './rules/login.ts'
 import { compileRouteTable } from './rules/route-table.ts'
 import { createLocalEndpoints } from './server/local-endpoints.ts'
 import { createPipeline, type Pipeline } from './server/pipeline.ts'
@@ -43,6 +44,7 @@ export function wire(config: Config, { sessions, generatedKey, onRoute }: Wiring
     engineName: engine.name,
     saveEveryRequest: config.session.saveEveryRequest,
     maxSessionBytes: config.session.maxBytes,
+    guardLogin: compileLoginGuard([...new Set(config.routes.map(({ login }) => login))].map(createLogin)),
     isTrusted: compileTrust(config.trustedProxies),
     onRoute,
     localEndpoints: createLocalEndpoints({

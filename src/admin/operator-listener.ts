@@ -62,6 +62,7 @@ export async function openOperatorListener(options: OperatorListenerOptions): Pr
   async function answerTo(request: IncomingMessage): Promise<OperatorAnswer> {
     if (request.method !== 'GET' && request.method !== 'HEAD') return plain(405, 'only GET and HEAD\n')
     if (!isExpectedHost(request, options.address)) return plain(421, 'this host is not served here\n')
+    if (isFromOtherSite(request)) return plain(403, 'not for other sites\n')
     switch (request.url?.split('?', 1)[0]) {
       case '/metrics':
         return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await options.metrics() }
@@ -92,6 +93,12 @@ function isExpectedHost(request: IncomingMessage, address: OperatorAddress): boo
   if (address.kind === 'unix' || address.host === undefined || !isLoopback(address.host)) return true
   const name = (request.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
   return isLoopback(name.toLowerCase())
+}
+
+/** A browser says so of requests that a page of another site makes; nobody but a browser sends the header. */
+function isFromOtherSite(request: IncomingMessage): boolean {
+  const site = request.headers['sec-fetch-site']
+  return site !== undefined && site !== 'none' && site !== 'same-origin'
 }
 
 function isLoopback(host: string): boolean {

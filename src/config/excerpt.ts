@@ -62,9 +62,8 @@ function mask(line: string, masks: readonly Range[]): { text: string; columns: n
 }
 
 /** Control and direction characters would let a file write something else into the terminal than it holds. */
-function printable(character: string): string {
-  if (character === '\t') return ' '
-  return /[\p{Cc}\p{Cf}\u2028\u2029]/u.test(character) ? '\ufffd' : character
+export function printable(text: string): string {
+  return text.replace(/\t/g, ' ').replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\ufffd')
 }
 
 function cut(text: string, start: number, end: number): readonly [string, string] {

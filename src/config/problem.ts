@@ -1,4 +1,4 @@
-import { excerptOf } from './excerpt.ts'
+import { excerptOf, printable } from './excerpt.ts'
 import type { Finding } from './finding.ts'
 import { pathText } from './path.ts'
 import type { Source } from './source.ts'
@@ -35,10 +35,14 @@ export class ConfigError extends Error {
   }
 }
 
-/** Findings with their lines, in the order of the file, each said once. */
+/** Nobody reads more, and a file of nothing but mistakes would take minutes to be quoted. */
+const MAX_PROBLEMS = 1000
+
+/** Findings with their lines, in the order of the file, each said once; errors first among more than 1,000. */
 export function locateFindings(findings: readonly Finding[], source: Source): Problem[] {
   const seen = new Set<string>()
-  return findings
+  const worst = findings.length <= MAX_PROBLEMS ? findings : findings.toSorted(bySeverity).slice(0, MAX_PROBLEMS)
+  return worst
     .map((finding) => ({ finding, range: finding.range ?? source.rangeOf(finding.path, finding.atKey === true) }))
     .sort((a, b) => a.range[0] - b.range[0])
     .filter(({ finding, range }) => {
@@ -52,12 +56,16 @@ export function locateFindings(findings: readonly Finding[], source: Source): Pr
         severity: finding.severity,
         file: source.file,
         ...source.positionOf(range[0]),
-        path: pathText(finding.path),
-        message: finding.message,
-        ...(finding.hint === undefined ? {} : { hint: finding.hint }),
+        path: printable(pathText(finding.path)),
+        message: printable(finding.message),
+        ...(finding.hint === undefined ? {} : { hint: printable(finding.hint) }),
         ...(excerpt === undefined ? {} : { excerpt }),
       }
     })
+}
+
+function bySeverity(a: Finding, b: Finding): number {
+  return Number(a.severity === 'warning') - Number(b.severity === 'warning')
 }
 
 /** `file:line:column: error: message`, the excerpt with carets, and the way out. */

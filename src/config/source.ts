@@ -53,7 +53,7 @@ export function readSource(text: string, file: string): Source {
     logLevel: 'error',
     lineCounter: lines,
   })
-  const syntax = syntaxFindings(document)
+  const syntax = syntaxFindings(document, text)
   const walk = new Walk(text, aliasTargets(document))
   const tree = syntax.length === 0 && document.contents ? walk.read(document.contents, [], undefined) : null
   return {
@@ -71,7 +71,14 @@ export function readSource(text: string, file: string): Source {
   }
 }
 
-function syntaxFindings(document: Document.Parsed): Finding[] {
+function syntaxFindings(document: Document.Parsed, text: string): Finding[] {
+  const bare = document.errors.find(({ pos: [at] }) => text.startsWith('${', at - 1))
+  if (bare !== undefined) {
+    const message = 'a reference without quotes, and YAML takes its { for a mapping'
+    const hint = `inside of { } and [ ] put it in quotes: "\${NAME}"`
+    // All other complaints come from reading on after this one.
+    return [{ severity: 'error', path: [], range: [bare.pos[0] - 1, bare.pos[0] + 1], message, hint }]
+  }
   const findings: Finding[] = document.errors.slice(0, MAX_SYNTAX_FINDINGS).map((error) => ({
     severity: 'error',
     path: [],
@@ -122,9 +129,8 @@ function aliasTargets(document: Document.Parsed): Map<Node, Node> {
 function rangeOf(places: ReadonlyMap<string, Place>, path: Path, atKey: boolean): Range {
   const place = places.get(pathKey(path))
   if (place) return atKey ? (place.key ?? place.value) : place.value
-  if (path.length === 0) return [0, 1]
   // The file does not have it: point at the key of what should hold it, or at the value where it has no key.
-  return rangeOf(places, path.slice(0, -1), true)
+  return path.length > 1 ? rangeOf(places, path.slice(0, -1), true) : [0, 1]
 }
 
 /** One pass over the nodes, from the top down. */
@@ -144,12 +150,12 @@ class Walk {
   }
 
   read(node: Node, path: Path, key: Range | undefined): Tree {
-    this.places.set(pathKey(path), { key, value: rangeOfNode(node) })
     this.#values += 1
     if (this.#values > MAX_VALUES) {
       if (this.#values === MAX_VALUES + 1) this.#refuse(path, `more than ${MAX_VALUES} values in one file`)
       return null
     }
+    this.places.set(pathKey(path), { key, value: rangeOfNode(node) })
     if (path.length > MAX_DEPTH) {
       this.#refuse(path, 'nested too deeply', 'a configuration needs fewer than ten levels')
       return null

@@ -68,8 +68,8 @@ function parseDate(text: string, zone: Zone): EpochMs | undefined {
   const [year = 0, month = 0, day = 0] = date.split('-').map(Number)
   const moment = new Date(0)
   moment.setUTCFullYear(year, month - 1, day)
-  // A day that does not exist has rolled over into the next month.
-  if (year < 1 || moment.getUTCMonth() !== month - 1 || moment.getUTCDate() !== day) return undefined
+  // A day or month that does not exist has rolled over into another month.
+  if (year < 1 || moment.getUTCMonth() !== month - 1) return undefined
   if (offset === undefined && zone === 'local') return localMoment([year, month - 1, day], clock)
   const offsetMs = offset === undefined || offset === 'Z' ? 0 : parseOffset(offset)
   return offsetMs === undefined ? undefined : saturateMs(moment.getTime() + clock - offsetMs)

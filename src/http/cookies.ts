@@ -81,7 +81,7 @@ export function cookiesWithout(raw: RawHeaders, name: string): CutCookies {
  */
 export function withSingleCookie(raw: RawHeaders, name: string, value: string): string[] {
   const { headers } = cookiesWithout(raw, name)
-  const others = headerValues(headers, 'cookie')
+  const others = headerValues(headers, 'cookie').filter((line) => line.trim() !== '')
   const rest: string[] = []
   for (let i = 0; i < headers.length; i += 2) {
     const header = headers[i] ?? ''

@@ -3,6 +3,7 @@ import { headerValues, type RawHeaders } from './headers.ts'
 import { type Host, parseHost } from './host.ts'
 import { parseRequestId } from './request-id.ts'
 
+/** How the browser's side of a request is carried. */
 export type Scheme = 'http' | 'https'
 
 /** The connection that a request came on. */

@@ -28,7 +28,10 @@ const canonicalLength = /^(?:0|[1-9][0-9]{0,15})$/
 export function linesOf(buffers: readonly (Buffer | string)[]): string[] {
   return buffers.map((buffer) => {
     const text = typeof buffer === 'string' ? buffer : buffer.toString('latin1')
-    return text.replace(/[\t ]+$/, '')
+    // Not by pattern: one that looks for the end tries every space of a long run within the value.
+    let end = text.length
+    while (end > 0 && (text[end - 1] === ' ' || text[end - 1] === '\t')) end -= 1
+    return text.slice(0, end)
   })
 }
 

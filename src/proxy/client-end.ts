@@ -42,6 +42,7 @@ export function createClientEnd({ client, head, onMoved, onClose }: ClientEndOpt
   function finishDown(): void {
     if (goodbye === undefined || isDownOver || !isHeadWritten || !down.isBetweenFrames()) return
     isDownOver = true
+    if (!client.writable) return
     if (!down.hasClosed()) client.write(closeFrame({ ...goodbye, isMasked: false }))
     client.end()
   }

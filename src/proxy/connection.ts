@@ -1,7 +1,8 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, TLSSocket } from 'node:tls'
 import { Client } from 'undici'
+import { GatewayError } from '../errors.ts'
 import { connectFailure, connectTimeout, type Place } from './failure.ts'
 
 /**
@@ -48,8 +49,9 @@ export interface ConnectionPool extends AsyncDisposable {
 /** Creates an empty pool for one server. It has no upper limit: what is asked for is bounded where clients are accepted. */
 export function createConnectionPool(options: ConnectionOptions): ConnectionPool {
   const idle: Connection[] = []
-  const sockets = new Set<Socket>()
-  let pending = 0
+  const connecting = new Set<Socket>()
+  const connected = new Set<Socket>()
+  let isClosed = false
 
   function keep(socket: Socket): Connection {
     const client = createClient(socket, options)
@@ -63,9 +65,9 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
       },
       discard: () => void socket.destroy(),
     })
-    sockets.add(socket)
+    connected.add(socket)
     socket.once('close', () => {
-      sockets.delete(socket)
+      connected.delete(socket)
       const at = idle.findIndex((other) => other.socket === socket)
       if (at !== -1) idle.splice(at, 1)
     })
@@ -82,16 +84,24 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
         await nextTurn()
         if (!connection.socket.destroyed) return connection
       }
-      pending += 1
+      const socket = createSocket(options)
+      connecting.add(socket)
       try {
-        return keep(await openSocket(options, signal))
+        await untilConnected(socket, options, signal)
+      } catch (error) {
+        if (isClosed) throw new GatewayError('ERR_SHUTTING_DOWN', 'the upstream is closed')
+        throw error
       } finally {
-        pending -= 1
+        connecting.delete(socket)
       }
+      return keep(socket)
     },
-    stats: () => ({ active: sockets.size - idle.length, idle: idle.length, pending }),
+    stats: () => ({ active: connected.size - idle.length, idle: idle.length, pending: connecting.size }),
     async [Symbol.asyncDispose]() {
-      const closed = [...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve).destroy()))
+      isClosed = true
+      const closed = [...connecting, ...connected].map(
+        (socket) => new Promise((resolve) => socket.once('close', resolve).destroy()),
+      )
       await Promise.all(closed)
     },
   }
@@ -122,17 +132,20 @@ function createClient(socket: Socket, { maxHeaderBytes }: ConnectionOptions): Cl
   })
 }
 
-function openSocket({ server, connectMs, facts }: ConnectionOptions, signal: AbortSignal): Promise<Socket> {
-  const { promise, resolve, reject } = Promise.withResolvers<Socket>()
+function createSocket({ server }: ConnectionOptions): Socket {
   const url = new URL(server)
   const isTls = url.protocol === 'https:'
   const host = url.hostname.replace(/^\[|\]$/g, '')
-  const common = { host, port: Number(url.port || (isTls ? 443 : 80)) }
+  const address = { host, port: Number(url.port || (isTls ? 443 : 80)) }
   const socket = isTls
-    ? connectTls({ ...common, ALPNProtocols: ['http/1.1'], ...(isIP(host) === 0 ? { servername: host } : {}) })
-    : connectTcp({ ...common, keepAlive: true, keepAliveInitialDelay: 60_000 })
-  socket.setNoDelay(true)
+    ? connectTls({ ...address, ALPNProtocols: ['http/1.1'], ...(isIP(host) === 0 ? { servername: host } : {}) })
+    : connectTcp({ ...address, keepAlive: true, keepAliveInitialDelay: 60_000 })
+  // It stays for the life of the socket: undici listens only while it owns it.
+  return socket.setNoDelay(true).on('error', () => {})
+}
 
+function untilConnected(socket: Socket, { connectMs, facts }: ConnectionOptions, signal: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
   const timer = setTimeout(() => fail(connectTimeout(facts)), connectMs)
   const onAbort = () => fail(signal.reason)
   const onError = (error: Error) => fail(connectFailure(error, facts))
@@ -147,12 +160,10 @@ function openSocket({ server, connectMs, facts }: ConnectionOptions, signal: Abo
     socket.destroy()
     reject(error)
   }
-  // It stays for the life of the socket: undici listens only while it owns it.
-  socket.on('error', () => {})
   socket.on('error', onError).on('close', onClose)
-  socket.once(isTls ? 'secureConnect' : 'connect', () => {
+  socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', () => {
     settle()
-    resolve(socket)
+    resolve()
   })
   signal.addEventListener('abort', onAbort, { once: true })
   return promise

@@ -31,7 +31,7 @@ export function readHandshake({ method, httpVersion, headers }: HandshakeRequest
   if (method !== 'GET') throw refusal('the method is not GET')
   if (httpVersion !== '1.1') throw refusal('the version is not HTTP/1.1')
   if (only(headers, 'upgrade')?.toLowerCase() !== 'websocket') throw refusal('Upgrade is not websocket alone')
-  if (!listHas(headers, 'connection', 'upgrade')) throw refusal('Connection does not name Upgrade')
+  if (!namesUpgrade(headers)) throw refusal('Connection does not name Upgrade')
   if (only(headers, 'sec-websocket-version') !== '13') throw refusal('the version of the protocol is not 13')
   if (headerValues(headers, 'content-length').length + headerValues(headers, 'transfer-encoding').length > 0) {
     throw refusal('the request has a body')
@@ -59,7 +59,7 @@ export function acceptFor(key: string): string {
 export function isAcceptance(headers: RawHeaders, key: string): boolean {
   return (
     only(headers, 'upgrade')?.toLowerCase() === 'websocket' &&
-    listHas(headers, 'connection', 'upgrade') &&
+    namesUpgrade(headers) &&
     only(headers, 'sec-websocket-accept') === acceptFor(key)
   )
 }
@@ -69,9 +69,8 @@ function only(headers: RawHeaders, name: string): string | undefined {
   return values.length === 1 ? values[0] : undefined
 }
 
-function listHas(headers: RawHeaders, name: string, member: string): boolean {
-  const members = headerValues(headers, name).flatMap((value) => value.toLowerCase().split(','))
-  return members.some((text) => text.replace(/^[\t ]+|[\t ]+$/g, '') === member)
+function namesUpgrade(headers: RawHeaders): boolean {
+  return headerValues(headers, 'connection').some((value) => /(?:^|,)[\t ]*upgrade[\t ]*(?:,|$)/i.test(value))
 }
 
 function refusal(message: string): GatewayError {

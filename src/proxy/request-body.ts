@@ -17,6 +17,7 @@ export interface RequestBodyOptions {
  */
 export function createRequestBody(source: Readable, options: RequestBodyOptions): Readable {
   let received = 0
+  let isLetGo = false
   const body = new Readable({
     read: () => void source.resume(),
     destroy(error, done) {
@@ -39,6 +40,7 @@ export function createRequestBody(source: Readable, options: RequestBodyOptions)
     if (!body.push(chunk)) source.pause()
   }
   function onEnd(): void {
+    if (isLetGo) return
     // With nothing sent yet undici would otherwise write `content-length: 0`: a complete request that nobody made.
     if (options.contentLength !== undefined && received < options.contentLength) {
       fail(wrongLength())
@@ -48,6 +50,7 @@ export function createRequestBody(source: Readable, options: RequestBodyOptions)
     body.push(null)
   }
   function fail(error: unknown): void {
+    if (isLetGo) return
     letGo()
     options.onFailure(error)
   }
@@ -55,6 +58,7 @@ export function createRequestBody(source: Readable, options: RequestBodyOptions)
     fail(new GatewayError('ERR_REQUEST_INVALID', 'the client went away within the body'))
   }
   function letGo(): void {
+    isLetGo = true
     source.off('data', onData).off('end', onEnd).off('error', fail).off('close', onClose)
     source.pause()
   }

@@ -61,16 +61,18 @@ export function startTunnel({ client, head, upstream, lines, idleMs }: TunnelOpt
     // What was meant for that side is with the kernel; what it still has to say must come soon.
     if (!isEnding) deadline.set(GRACE_MS, cut)
   }
+  function onClosed(side: 'client' | 'upstream'): void {
+    blame(side)
+    if (!client.closed || !upstream.closed) return
+    deadline.clear()
+    resolve({ reason: reason ?? side })
+  }
   function watch(socket: Duplex, side: 'client' | 'upstream'): void {
     socket.on('end', () => blame(side))
     socket.on('error', () => blame('error'))
     socket.on('finish', onFinish)
-    socket.on('close', () => {
-      blame(side)
-      if (!client.closed || !upstream.closed) return
-      deadline.clear()
-      resolve({ reason: reason ?? side })
-    })
+    if (socket.closed) process.nextTick(onClosed, side)
+    else socket.on('close', () => onClosed(side))
   }
 
   const clientEnd = createClientEnd({
@@ -86,6 +88,8 @@ export function startTunnel({ client, head, upstream, lines, idleMs }: TunnelOpt
   // Bytes that nobody reads would turn the FIN to the client into a RST, which costs it what is still under way.
   upstream.on('close', () => void client.resume())
   deadline.set(idleMs, () => end('idle', 1001, 'idle'))
-  carry({ client: clientEnd.stream, upstream, lines })
+  // One side went while the other was waiting: there is nothing to open any more.
+  if (client.destroyed || upstream.destroyed) cut()
+  else carry({ client: clientEnd.stream, upstream, lines })
   return { closed, end: (code, text) => end(code === 1008 ? 'session_end' : 'drain', code, text) }
 }

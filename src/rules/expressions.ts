@@ -1,8 +1,8 @@
 import { Environment, EvaluationError, ParseError, type ParseResult } from '@marcbachmann/cel-js'
 import type { SessionData } from '../django/json.ts'
 import type { RawHeaders } from '../http/headers.ts'
-import { analyseExpression, type ExpressionAnalysis, type UsedNames } from './expression-analysis.ts'
-import { readableHeaders } from './expression-headers.ts'
+import { analyseExpression, type UsedNames } from './expression-analysis.ts'
+import { compileHeaderReader, type HeaderReader } from './expression-headers.ts'
 import { celValue } from './expression-values.ts'
 
 /** The longest expression that is read, in characters. */
@@ -77,7 +77,9 @@ export function compileExpression(text: string): Expression {
   if (!valid) throw new ExpressionError(error?.summary ?? 'its types do not fit', error?.range?.start ?? 0)
   if (type !== 'bool' && type !== 'dyn') throw new ExpressionError(`it comes out as ${type}, not as bool`, 0)
 
-  return { text, evaluate: (subject) => evaluate(parsed, analysis, subject) }
+  const { sessionKeys } = analysis
+  const readHeaders = compileHeaderReader(analysis.headers)
+  return { text, evaluate: (subject) => evaluate({ parsed, sessionKeys, readHeaders }, subject) }
 }
 
 function parse(text: string): ParseResult {
@@ -93,12 +95,18 @@ function parse(text: string): ParseResult {
   }
 }
 
-function evaluate(parsed: ParseResult, analysis: ExpressionAnalysis, subject: ExpressionSubject): ExpressionVerdict {
-  const headers = readableHeaders(subject.headers, analysis.headers)
+interface Compiled {
+  readonly parsed: ParseResult
+  readonly sessionKeys: UsedNames
+  readonly readHeaders: HeaderReader
+}
+
+function evaluate({ parsed, sessionKeys, readHeaders }: Compiled, subject: ExpressionSubject): ExpressionVerdict {
+  const headers = readHeaders(subject.headers)
   if (headers === undefined) return { holds: false, failure: 'header_unclear' }
   try {
     const result: unknown = parsed({
-      session: sessionValue(subject.data, analysis.sessionKeys),
+      session: sessionValue(subject.data, sessionKeys),
       request: new Map<string, unknown>([
         ['method', subject.method],
         ['path', subject.path],

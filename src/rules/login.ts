@@ -82,6 +82,23 @@ export function createLogin({ url, nextParam, allowedHosts, guard }: LoginRules)
   }
 }
 
+/**
+ * The guard of all logins of a file. A request to one route's login page is itself a request of some other route, which
+ * may have another login or none of its own; so whose address it is must be asked of all of them.
+ */
+export function compileLoginGuard(logins: readonly Login[]): (target: Target, host: Host) => string {
+  return (target, host) => {
+    let guarded = target
+    // All of them in turn, not the first that knows the page: two logins may share it and differ in the parameter.
+    for (const login of logins) {
+      const received = login.guardedTarget(guarded, host)
+      if (received !== guarded.received)
+        guarded = { ...guarded, received, query: received.slice(received.indexOf('?')) }
+    }
+    return guarded.received
+  }
+}
+
 /** Host and hostname are those of an absolute address; a path has none, and holds on every host. */
 function readLoginUrl(url: string): { host?: string; hostname?: string; pathname: string } {
   if (/^\/(?![/\\])/.test(url)) return { pathname: new URL(url, 'https://own.invalid').pathname }

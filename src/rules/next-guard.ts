@@ -32,9 +32,9 @@ export function compileNextGuard({ nextParam, isSafe }: NextGuardRules): (query:
 
   return (query) => {
     if (query === '') return query
-    // First as who knows only `&` reads it, value and all; what passes there is read once more with `;` in mind.
-    const pairs = query.slice(1).split('&').map(guardPair)
-    return `?${pairs.map((pair) => pair.split(';').map(guardPair).join(';')).join('&')}`
+    // As who splits at `;` reads a pair, and then as who does not: what the first step puts in may join what follows it.
+    const pairs = query.slice(1).split('&')
+    return `?${pairs.map((pair) => guardPair(pair.split(';').map(guardPair).join(';'))).join('&')}`
   }
 }
 

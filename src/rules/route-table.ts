@@ -1,8 +1,8 @@
 import { GatewayError } from '../errors.ts'
 import type { Target } from '../http/target.ts'
 import { compileMisreadings } from './misreadings.ts'
-import { compileHostPattern, compileMatch, isHostUnder } from './patterns.ts'
-import { RouteIndex } from './route-index.ts'
+import { compileHostPattern, compileMatch } from './patterns.ts'
+import { NO_ROUTE, RouteIndex } from './route-index.ts'
 import type { RoutedRule } from './rule.ts'
 import { asksAtLeast } from './strictness.ts'
 
@@ -45,16 +45,16 @@ export function compileRouteTable<R extends RoutedRule>(
   const matches = routes.map((route) => compileMatch(route.match))
   const written = new RouteIndex()
   for (const [number, match] of matches.entries()) written.add(number, match)
-  const served = servedHosts.map(compileHostPattern)
-  const servesAny = served.length === 0 && matches.some((match) => match.hosts.length === 0)
-  const isServed = (host: string): boolean =>
-    servesAny || written.names(host) || served.some((pattern) => isHostUnder(pattern, host))
+  // Without paths: the hosts are known by it, and nothing is found there.
+  if (servedHosts.length > 0)
+    written.add(NO_ROUTE, { hosts: servedHosts.map(compileHostPattern), paths: [], methods: [] })
+  const servesAny = servedHosts.length === 0 && matches.some((match) => match.hosts.length === 0)
   const findMisreadings = compileMisreadings(matches)
 
   return {
     select({ method, host, target }) {
       const name = host.toLowerCase()
-      if (!isServed(name)) {
+      if (!servesAny && !written.names(name)) {
         throw new GatewayError('ERR_HOST_UNKNOWN', 'no route and no entry of `hosts` names the host')
       }
       const number = written.find(name, target.path, method)

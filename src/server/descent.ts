@@ -40,11 +40,11 @@ export function createDescent(
     try {
       const { kept, commands } = takeCommands(visit, route, answer)
       const { headers, appCookie } = ownCookies(visit, route, withoutHopByHop(kept))
-      const result = await applyCommands({ visit, route, commands, appCookie, status: answer.status })
+      const saved = await applyCommands({ visit, route, commands, appCookie, status: answer.status })
       return {
         status: answer.status,
         reason: answer.reason,
-        headers: closeHeaders({ visit, route, headers, appCookie, result }),
+        headers: closeHeaders({ visit, route, headers, appCookie, saved }),
         body: answer.body,
       }
     } catch (error) {
@@ -93,9 +93,14 @@ export function createDescent(
     commands: Commands | undefined
     appCookie: AppCookie
     status: number
-  }): Promise<{ saved: SaveResult; data: SessionData } | undefined> {
+  }): Promise<SaveResult | undefined> {
     const { visit, route, commands, appCookie } = step
-    if (!route.usesSession || appCookie?.isDeletion) return undefined
+    if (!route.usesSession) return undefined
+    if (appCookie?.isDeletion) {
+      // The app ended the session itself; what it still wanted of it has nothing to be applied to.
+      if (commands !== undefined) visit.exchange.writeback = 'cut'
+      return undefined
+    }
     if (commands === undefined) return await touch(visit, step)
     const session = appCookie === undefined ? visit.session : parts.sessions.openExisting(appCookie.key)
     if (session === undefined)
@@ -105,7 +110,7 @@ export function createDescent(
       session.save({ beganAnonymous: visit.beganAnonymous, check: (after) => check(route, after, commands) }),
     )
     visit.exchange.writeback = writebackResult(saved)
-    return { saved, data: await session.data() }
+    return saved.kind === 'unchanged' ? ((await touch(visit, step)) ?? saved) : saved
   }
 
   function check(route: Route, after: SessionData, commands: Commands): void {
@@ -113,15 +118,11 @@ export function createDescent(
     checkSize(after, commands, { maxBytes: parts.maxSessionBytes, fitsAssertion })
   }
 
-  async function touch(
-    visit: Visit,
-    step: { status: number; appCookie: AppCookie },
-  ): Promise<{ saved: SaveResult; data: SessionData } | undefined> {
+  async function touch(visit: Visit, step: { status: number; appCookie: AppCookie }): Promise<SaveResult | undefined> {
     const isDue = parts.saveEveryRequest && step.status < 500 && step.appCookie === undefined
     const key = visit.session?.resolution === 'hit' ? visit.session.key : undefined
     if (!isDue || key === undefined) return undefined
-    const saved = await asWrite(parts.sessions.touch(key))
-    return saved.kind === 'stored' ? { saved, data: saved.data } : { saved, data: new Map() }
+    return await asWrite(parts.sessions.touch(key))
   }
 
   function closeHeaders(step: {
@@ -129,12 +130,12 @@ export function createDescent(
     route: Route
     headers: string[]
     appCookie: AppCookie
-    result: { saved: SaveResult; data: SessionData } | undefined
+    saved: SaveResult | undefined
   }): string[] {
-    const { visit, route, appCookie, result } = step
+    const { visit, route, appCookie, saved } = step
     const lines = withStaticLines(step.headers, route.responseLines)
     if (!route.usesSession) return lines
-    const cookieLine = cookieFor(visit, appCookie, result)
+    const cookieLine = cookieFor(visit, appCookie, saved)
     const replaced =
       cookieLine !== undefined && appCookie !== undefined ? withoutCookie(lines, parts.cookie.name) : lines
     if (cookieLine !== undefined) replaced.push('Set-Cookie', cookieLine)
@@ -143,20 +144,15 @@ export function createDescent(
     return touches ? withPrivateCache(varied) : varied
   }
 
-  function cookieFor(
-    visit: Visit,
-    appCookie: AppCookie,
-    result: { saved: SaveResult; data: SessionData } | undefined,
-  ): string | undefined {
+  function cookieFor(visit: Visit, appCookie: AppCookie, saved: SaveResult | undefined): string | undefined {
     const isSecure = visit.place?.isSecure ?? false
-    const saved = result?.saved
     if (saved?.kind === 'stored') {
       if (appCookie !== undefined && saved.reason === 'refreshed') return undefined
       visit.exchange.cookieSet = saved.reason
       return parts.cookie.issue(saved.key, saved.data, { now: parts.clock(), isSecure })
     }
-    if (saved?.kind === 'gone' || appCookie !== undefined) return undefined
-    return saved?.kind === 'deleted' || bringsDeadCookie(visit) ? eraseCookie(visit, parts.cookie) : undefined
+    const isDead = saved?.kind === 'deleted' || (appCookie === undefined && bringsDeadCookie(visit))
+    return isDead && saved?.kind !== 'gone' ? eraseCookie(visit, parts.cookie) : undefined
   }
 }
 
@@ -171,8 +167,7 @@ export function bringsDeadCookie(visit: Visit): boolean {
 }
 
 /** The Set-Cookie line that takes the cookie away, noted in the visit. */
-export function eraseCookie(visit: Visit, cookie: SessionCookie): string | undefined {
-  if (visit.cookie?.value === undefined) return undefined
+export function eraseCookie(visit: Visit, cookie: SessionCookie): string {
   visit.exchange.cookieSet = 'deleted'
   return cookie.erase({ isSecure: visit.place?.isSecure ?? false })
 }

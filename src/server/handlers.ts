@@ -78,6 +78,7 @@ export function createHandlers(parts: HandlersParts): Handlers {
         : new GatewayError('ERR_INTERNAL', 'an error of the gateway', { cause: thrown })
     const { code, message, proxyError, facts, cause } = error
     visit.exchange.outcome = visit.gone.aborted ? 'aborted' : 'local'
+    visit.mustClose ||= visit.place === undefined
     // A browser that left is no failure of anybody; what its leaving tore down comes here as an error all the same.
     if (visit.gone.aborted && !(thrown instanceof GatewayError)) return errorAnswer(visit, error)
     visit.exchange.error = { code, message, proxyError, facts, cause }
@@ -88,8 +89,8 @@ export function createHandlers(parts: HandlersParts): Handlers {
   /** Our own answers on a route with a session differ by cookie as the app's do, and take a dead cookie away as well. */
   function closeOwn(visit: Visit, answer: Answer): Answer {
     if (typeof answer.body === 'object' || visit.route?.usesSession !== true) return answer
-    const erase = bringsDeadCookie(visit) ? eraseCookie(visit, parts.cookie) : undefined
-    const lines = ['Vary', 'Cookie', ...(erase === undefined ? [] : ['Set-Cookie', erase])]
+    const erasing = bringsDeadCookie(visit) ? ['Set-Cookie', eraseCookie(visit, parts.cookie)] : []
+    const lines = ['Vary', 'Cookie', ...erasing]
     return { ...answer, headers: [...answer.headers, ...lines] }
   }
 }

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server, ServerResponse, STATUS_CODES } from 'node:http'
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { RawHeaders } from '../http/headers.ts'
 import type { Clock } from '../lib/clock.ts'
 import { createExchange, type Exchange } from '../observe/exchange.ts'
-import { PROBLEM_TYPE, problemText } from './answer.ts'
+import { createUnparsedGuard } from './unparsed.ts'
 import type { Arrived } from './visit.ts'
 
 /** Of a request's head: the line and all headers (RFC 6585, section 5: 431 beyond it). */
@@ -62,11 +61,9 @@ export async function openListener(address: ListenAddress, handlers: Handlers): 
     shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
   })
   server.maxHeadersCount = 0
-  const answering = new WeakSet<Duplex>()
+  const unparsed = createUnparsedGuard(handlers.onRefused, handlers.clock)
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
-    const { socket } = request
-    answering.add(socket)
-    response.once('close', () => answering.delete(socket))
+    unparsed.track(request, response)
     const peer = peerOf(request)
     void handlers.onRequest(arrivedOf({ request, response, peer }), exchangeOf(request, peer, handlers.clock), response)
   }
@@ -75,9 +72,7 @@ export async function openListener(address: ListenAddress, handlers: Handlers): 
   server.on('checkExpectation', serve)
   server.on('connect', (request, socket) => upgrade(request, socket, Buffer.alloc(0)))
   server.on('upgrade', upgrade)
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    refuseUnparsed(error, socket as Socket, { isAnswering: answering.has(socket), handlers })
-  })
+  server.on('clientError', (error, socket) => unparsed.refuse(error, socket))
   await listen(server, address)
   return listenerOf(server, address)
 
@@ -191,50 +186,4 @@ function inform(
   } else if (interim.status === 102) {
     response.writeProcessing()
   }
-}
-
-const parserErrors: Readonly<Record<string, ErrorCode>> = {
-  HPE_HEADER_OVERFLOW: 'ERR_HEADERS_TOO_LARGE',
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: 'ERR_BODY_TOO_LARGE',
-  ERR_HTTP_REQUEST_TIMEOUT: 'ERR_REQUEST_TIMEOUT',
-}
-
-/**
- * What the parser would not read: answered in the barest form, because nothing of the request can be trusted. A
- * connection on which another answer is under way is cut: a second one in its middle would be read as a part of it.
- */
-function refuseUnparsed(
-  error: NodeJS.ErrnoException,
-  socket: Socket,
-  context: { isAnswering: boolean; handlers: Handlers },
-): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const code = parserErrors[error.code ?? ''] ?? 'ERR_REQUEST_INVALID'
-  const refusal = new GatewayError(code, `the parser refused the request: ${error.code ?? 'unknown'}`)
-  const exchange = createExchange({
-    requestId: randomUUID(),
-    startedAt: context.handlers.clock(),
-    peerAddress: socket.remoteAddress ?? '',
-    method: '',
-    scheme: 'http',
-  })
-  exchange.error = { code, message: refusal.message, proxyError: refusal.proxyError, facts: {} }
-  if (context.isAnswering) {
-    socket.destroy()
-  } else {
-    exchange.status = refusal.status
-    const problem = problemText(refusal, exchange)
-    const head = [
-      `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}`,
-      `Content-Type: ${PROBLEM_TYPE}`,
-      `Content-Length: ${Buffer.byteLength(problem)}`,
-      'Cache-Control: no-store',
-      'Connection: close',
-    ]
-    socket.end(`${head.join('\r\n')}\r\n\r\n${problem}`)
-  }
-  context.handlers.onRefused(exchange)
 }

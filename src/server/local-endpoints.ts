@@ -55,8 +55,7 @@ export function createLocalEndpoints(parts: LocalEndpointsParts): LocalEndpoints
     const session = parts.sessions.open(visit.cookie.value)
     await session.flush()
     await session.save()
-    const erase = eraseCookie(visit, parts.cookie)
-    const cookieLines = erase === undefined ? [] : ['Set-Cookie', erase]
+    const cookieLines = visit.cookie.value === undefined ? [] : ['Set-Cookie', eraseCookie(visit, parts.cookie)]
     if (!isPageNavigation(visit.method, visit.raw)) return localAnswer(204, ['Vary', 'Cookie', ...cookieLines])
     return localAnswer(303, ['Location', parts.afterLogout, 'Vary', 'Cookie', ...cookieLines])
   }

@@ -3,7 +3,7 @@ import { GatewayError } from '../errors.ts'
 import { readForwarded } from '../http/forwarded.ts'
 import { type Framing, readFraming } from '../http/framing.ts'
 import { headerValues, type RawHeaders } from '../http/headers.ts'
-import { readHost } from '../http/host.ts'
+import { type Host, readHost } from '../http/host.ts'
 import { isPageNavigation } from '../http/navigation.ts'
 import { isCrossSite } from '../http/same-site.ts'
 import { readTarget, type Target } from '../http/target.ts'
@@ -23,6 +23,8 @@ export interface PipelineParts extends DescentParts, SessionLookupParts, AscentP
     select(request: { readonly method: string; readonly host: string; readonly target: Target }): Route
   }
   readonly isTrusted: (address: string | undefined) => boolean
+  /** The target that goes up: a `next` for a login page of ours that leads elsewhere is replaced on the way. */
+  readonly guardLogin: (target: Target, host: Host) => string
   /** Told of every request whose route is known; its end is told by the record of the exchange. */
   readonly onRoute: (routeId: string) => void
   readonly localEndpoints: LocalEndpoints
@@ -80,7 +82,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       kind: 'forward',
       route,
       framing,
-      target: route.login.guardedTarget(place.target, place.host),
+      target: parts.guardLogin(place.target, place.host),
       headers: ascend(visit, { route, place, cleaned, data, isLoggedIn: decision.loggedIn }),
       isStillAdmitted: async () => {
         const cookie = visit.cookie?.value

@@ -19,7 +19,7 @@ const LINGER_MS = 2_000
 export async function sendAnswer(response: ServerResponse, answer: Answer, visit: Visit): Promise<void> {
   const { body } = answer
   const isEarly = !visit.isBodyRead()
-  if (isEarly) response.shouldKeepAlive = false
+  if (isEarly || visit.mustClose) response.shouldKeepAlive = false
   visit.exchange.status = answer.status
   response.writeHead(answer.status, answer.reason, [...answer.headers])
   if (body === undefined || typeof body === 'string') {

@@ -61,6 +61,11 @@ export interface Visit extends Arrived {
   session: Session | undefined
   /** When the request was handed to the upstream, by the monotonic clock. */
   upstreamStartedMs: number | undefined
+  /**
+   * The connection ends with this answer: the request was one that somebody in front of us may have read in another way,
+   * and then what follows on it is not what it seems.
+   */
+  mustClose: boolean
   /** Nobody was logged in when the request began. */
   beganAnonymous: boolean
 }
@@ -74,6 +79,7 @@ export function createVisit(arrived: Arrived, exchange: Exchange): Visit {
     cookie: undefined,
     session: undefined,
     upstreamStartedMs: undefined,
+    mustClose: false,
     beganAnonymous: true,
   }
 }

@@ -17,7 +17,7 @@ const CONNECTION_HEADERS = [
 ]
 
 /** What the gateway writes itself, or cuts. A second writer would make one of the two a lie. */
-const REQUEST_HEADERS = new Set([
+const REQUEST_HEADERS: ReadonlySet<string> = new Set([
   ...CONNECTION_HEADERS,
   'cookie',
   'forwarded',
@@ -32,7 +32,7 @@ const REQUEST_HEADERS = new Set([
 ])
 const REQUEST_PREFIXES = ['proxy-', 'x-forwarded-', 'x-original-', 'x-rewrite-', 'sec-websocket-']
 
-const RESPONSE_HEADERS = new Set([
+const RESPONSE_HEADERS: ReadonlySet<string> = new Set([
   ...CONNECTION_HEADERS,
   'date',
   'proxy-status',

@@ -10,6 +10,7 @@ const SHORT_SECRET_BYTES = 32
 /** Secrets that are missing, too short, or not of the kind that the algorithm needs. */
 export function checkSecrets(context: CheckContext): void {
   checkMissing(context)
+  checkAlgorithm(context)
   checkSecretKeys(context)
   checkSigningKeys(context)
 }
@@ -31,6 +32,16 @@ function checkMissing(context: CheckContext): void {
       hint: `add keys: [{ id: "1", secret: "\${file:/run/secrets/sessiongate_key}" }]`,
     })
   }
+}
+
+/** What is made at the first start is a secret. A private key is made by whoever hands out the public one. */
+function checkAlgorithm(context: CheckContext): void {
+  const { signing, keys } = context.file
+  if (signing.algorithm === 'HS256' || keys !== undefined || context.isUnsure(['keys'])) return
+  context.error(['signing', 'algorithm'], {
+    message: `${signing.algorithm} needs a private key, and the file names no keys`,
+    hint: `add keys: [{ id: "1", private_key: "\${file:/run/secrets/sessiongate.pem}" }]`,
+  })
 }
 
 /** Why this store is not one of this machine alone; `undefined` if it is. */

@@ -29,8 +29,8 @@ export function createMemoryCache({ clock, maxEntries = 1_000_000 }: MemoryCache
   }
 
   function put(key: string, bytes: Uint8Array, ttlSeconds: number): void {
-    // A copy: whoever gave the bytes may write on into the same memory.
-    entries.set(key, { bytes: bytes.slice(), expiresAt: clock() + ttlSeconds * 1000, stamp: ++lastStamp })
+    // A copy, which `slice` of a Buffer is not: whoever gave the bytes may write on into the same memory.
+    entries.set(key, { bytes: new Uint8Array(bytes), expiresAt: clock() + ttlSeconds * 1000, stamp: ++lastStamp })
   }
 
   function clearExpired(limit: number): number {
@@ -53,7 +53,7 @@ export function createMemoryCache({ clock, maxEntries = 1_000_000 }: MemoryCache
   return {
     async get(key) {
       const entry = find(key)
-      return entry && { ...entry, bytes: entry.bytes.slice() }
+      return entry && { ...entry, bytes: new Uint8Array(entry.bytes) }
     },
     async add(key, bytes, ttlSeconds) {
       if (find(key)) return false

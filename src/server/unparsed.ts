@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto'
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { type ErrorCode, GatewayError } from '../errors.ts'
+import type { Clock } from '../lib/clock.ts'
+import { createExchange, type Exchange } from '../observe/exchange.ts'
+import { PROBLEM_TYPE, problemText } from './answer.ts'
+
+const parserErrors: Readonly<Record<string, ErrorCode>> = {
+  HPE_HEADER_OVERFLOW: 'ERR_HEADERS_TOO_LARGE',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 'ERR_BODY_TOO_LARGE',
+  ERR_HTTP_REQUEST_TIMEOUT: 'ERR_REQUEST_TIMEOUT',
+}
+
+/** The requests under way on each connection, and what becomes of it when the parser gives up on what follows. */
+export interface UnparsedGuard {
+  /** A request head was read; its answer is under way until the response closes. */
+  track(request: IncomingMessage, response: ServerResponse): void
+  /** The parser refused what came next on that connection. */
+  refuse(error: NodeJS.ErrnoException, socket: Duplex): void
+}
+
+/**
+ * Answers what the parser would not read, in the barest form, because nothing of the request can be trusted, and ends
+ * the connection. Answers to earlier requests on it finish first: a second head in the middle of one would be read as a
+ * part of its body. Where the body of a request under way is what cannot be read, no more of it can come, so that
+ * request ends here too.
+ */
+export function createUnparsedGuard(record: (exchange: Exchange) => void, clock: Clock): UnparsedGuard {
+  const underWay = new WeakMap<Duplex, Set<{ request: IncomingMessage; response: ServerResponse }>>()
+
+  return {
+    track(request, response) {
+      const { socket } = request
+      const entries = underWay.get(socket) ?? new Set()
+      const entry = { request, response }
+      underWay.set(socket, entries.add(entry))
+      response.once('close', () => entries.delete(entry))
+    },
+    refuse(error, socket) {
+      if (error.code === 'ECONNRESET' || !socket.writable) {
+        socket.destroy()
+        return
+      }
+      const code = parserErrors[error.code ?? ''] ?? 'ERR_REQUEST_INVALID'
+      const refusal = new GatewayError(code, `the parser refused the request: ${error.code ?? 'unknown'}`)
+      const exchange = createExchange({
+        requestId: randomUUID(),
+        startedAt: clock(),
+        peerAddress: '',
+        method: '',
+        scheme: 'http',
+      })
+      exchange.error = { code, message: refusal.message, proxyError: refusal.proxyError, facts: {} }
+      exchange.status = finish(socket, refusal, exchange) ? refusal.status : undefined
+      record(exchange)
+    },
+  }
+
+  /** True if the refusal could be written. */
+  function finish(socket: Duplex, refusal: GatewayError, exchange: Exchange): boolean {
+    const entries = [...(underWay.get(socket) ?? [])]
+    const broken = entries.find(({ request }) => !request.complete)
+    const answered = entries.filter((entry) => entry !== broken)
+    const last = answered.at(-1)
+    if (broken?.response.headersSent) {
+      socket.destroy()
+      return false
+    }
+    if (last !== undefined) {
+      last.response.once('close', () => socket.destroy())
+      return false
+    }
+    socket.end(bareAnswer(refusal, exchange))
+    return true
+  }
+}
+
+function bareAnswer(refusal: GatewayError, exchange: Exchange): string {
+  const problem = problemText(refusal, exchange)
+  const head = [
+    `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}`,
+    `Content-Type: ${PROBLEM_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(problem)}`,
+    'Cache-Control: no-store',
+    'Connection: close',
+  ]
+  return `${head.join('\r\n')}\r\n\r\n${problem}`
+}
