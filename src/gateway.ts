@@ -7,7 +7,7 @@ import { createAccessLog } from './observe/access-log.ts'
 import { failureFields } from './observe/failure.ts'
 import { type OpenLog, openLog } from './observe/log.ts'
 import { createMetrics, type Metrics } from './observe/metrics.ts'
-import { createHandlers } from './server/handlers.ts'
+import { RequestHandlers } from './server/handlers.ts'
 import { type Handlers, type Listener, openListener } from './server/listener.ts'
 import type { Pipeline } from './server/pipeline.ts'
 import { createTunnels, type Tunnels } from './server/tunnels.ts'
@@ -86,7 +86,7 @@ interface HandlerParts {
 function handlersOf(config: Config, { pipeline, sessions, log, metrics, tunnels }: HandlerParts): Handlers {
   const { cookie, store } = sessions
   const accessLog = createAccessLog({ log, isEnabled: config.logging.access })
-  return createHandlers({
+  return new RequestHandlers({
     pipeline,
     cookie,
     clock: systemClock,

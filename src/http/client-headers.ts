@@ -74,21 +74,6 @@ export function compileClientHeaderFilter(rules: ClientHeaderRules): ClientHeade
   }
 }
 
-/**
- * An answer's lines without hop-by-hop ones and without anything that begins with `X-Session-`: commands are between app
- * and gateway, and a browser that saw them would show them to every script of the page.
- */
-export function withoutSessionHeaders(raw: RawHeaders): string[] {
-  const named = connectionNames(raw)
-  const kept: string[] = []
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i] ?? ''
-    const key = headerKey(name)
-    if (!isSessionHeader(key) && !isHopByHop(key, named)) kept.push(name, raw[i + 1] ?? '')
-  }
-  return kept
-}
-
 function isSessionHeader(key: string): boolean {
   return key.startsWith('x-session-')
 }

@@ -35,10 +35,6 @@ export function createClientEnd({ client, head, onMoved, onClose }: ClientEndOpt
   const down = createFrameTracker()
   const up = createFrameTracker()
 
-  function toClient(bytes: Uint8Array, done: () => void): void {
-    if (client.write(bytes)) done()
-    else client.once('drain', done)
-  }
   function finishDown(): void {
     if (goodbye === undefined || isDownOver || !isHeadWritten || !down.isBetweenFrames()) return
     isDownOver = true
@@ -71,7 +67,7 @@ export function createClientEnd({ client, head, onMoved, onClose }: ClientEndOpt
       const part = isHeadWritten ? take(chunk, down, goodbye !== undefined) : chunk
       isHeadWritten = true
       if (down.hasClosed()) onClose('upstream')
-      toClient(part, () => {
+      writeTo(client, part, () => {
         onMoved()
         done()
       })
@@ -94,6 +90,12 @@ export function createClientEnd({ client, head, onMoved, onClose }: ClientEndOpt
       finishUp()
     },
   }
+}
+
+/** Calls back when the client takes more. */
+function writeTo(client: Duplex, bytes: Uint8Array, done: () => void): void {
+  if (client.write(bytes)) done()
+  else client.once('drain', done)
 }
 
 /** Follows the frames of a chunk; when the direction is to end, no further than to the end of the frame under way. */

@@ -53,6 +53,19 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
   const connected = new Set<Socket>()
   let isClosed = false
 
+  async function open(signal: AbortSignal): Promise<Socket> {
+    if (isClosed) throw shuttingDown()
+    const socket = createSocket(options)
+    connecting.add(socket)
+    try {
+      await untilConnected(socket, options, signal)
+      return socket
+    } catch (error) {
+      throw isClosed ? shuttingDown() : error
+    } finally {
+      connecting.delete(socket)
+    }
+  }
   function keep(socket: Socket): Connection {
     const client = createClient(socket, options)
     const connection = (isReused: boolean): Connection => ({
@@ -84,17 +97,7 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
         await nextTurn()
         if (!connection.socket.destroyed) return connection
       }
-      const socket = createSocket(options)
-      connecting.add(socket)
-      try {
-        await untilConnected(socket, options, signal)
-      } catch (error) {
-        if (isClosed) throw new GatewayError('ERR_SHUTTING_DOWN', 'the upstream is closed')
-        throw error
-      } finally {
-        connecting.delete(socket)
-      }
-      return keep(socket)
+      return keep(await open(signal))
     },
     stats: () => ({ active: connected.size - idle.length, idle: idle.length, pending: connecting.size }),
     async [Symbol.asyncDispose]() {
@@ -105,6 +108,10 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
       await Promise.all(closed)
     },
   }
+}
+
+function shuttingDown(): GatewayError {
+  return new GatewayError('ERR_SHUTTING_DOWN', 'the upstream is closed')
 }
 
 /** undici's own deadlines are switched off: they are up to a second late. The experimental parser stays off as well. */

@@ -33,18 +33,22 @@ type AppCookie = { readonly key: string; readonly isDeletion: boolean } | undefi
  * Step 7: what an app's answer becomes for the browser. Commands are taken out and applied before the head leaves, so
  * that a browser that has its answer can rely on the session being stored.
  */
-export function createDescent(
-  parts: DescentParts,
-): (visit: Visit, route: Route, answer: UpstreamAnswer) => Promise<Answer> {
-  return async function descend(visit, route, answer) {
+export class Descent {
+  readonly #parts: DescentParts
+
+  constructor(parts: DescentParts) {
+    this.#parts = parts
+  }
+
+  async descend(visit: Visit, route: Route, answer: UpstreamAnswer): Promise<Answer> {
     try {
-      const { kept, commands } = takeCommands(visit, route, answer)
-      const { headers, appCookie } = ownCookies(visit, route, withoutHopByHop(kept))
-      const saved = await applyCommands({ visit, route, commands, appCookie, status: answer.status })
+      const { kept, commands } = this.#takeCommands(visit, route, answer)
+      const { headers, appCookie } = this.#ownCookies(visit, route, withoutHopByHop(kept))
+      const saved = await this.#applyCommands({ visit, route, commands, appCookie, status: answer.status })
       return {
         status: answer.status,
         reason: answer.reason,
-        headers: closeHeaders({ visit, route, headers, appCookie, saved }),
+        headers: this.#closeHeaders({ visit, route, headers, appCookie, saved }),
         body: answer.body,
       }
     } catch (error) {
@@ -54,7 +58,7 @@ export function createDescent(
     }
   }
 
-  function takeCommands(
+  #takeCommands(
     visit: Visit,
     route: Route,
     answer: UpstreamAnswer,
@@ -67,19 +71,19 @@ export function createDescent(
   }
 
   /** One owner per name: lines that bear the session cookie's name are the gateway's alone, unless the app shares it. */
-  function ownCookies(visit: Visit, route: Route, headers: RawHeaders): { headers: string[]; appCookie: AppCookie } {
+  #ownCookies(visit: Visit, route: Route, headers: RawHeaders): { headers: string[]; appCookie: AppCookie } {
     const kept: string[] = []
     let appCookie: AppCookie
     for (let i = 0; i < headers.length; i += 2) {
       const name = headers[i] ?? ''
       const value = headers[i + 1] ?? ''
-      const isOurs = name.toLowerCase() === 'set-cookie' && setCookieName(value) === parts.cookie.name
+      const isOurs = name.toLowerCase() === 'set-cookie' && setCookieName(value) === this.#parts.cookie.name
       if (isOurs && route.sessionCookie === 'strip') {
         visit.exchange.cookiesCut += 1
         continue
       }
       if (isOurs) {
-        const line = readSetCookie(value, parts.clock())
+        const line = readSetCookie(value, this.#parts.clock())
         appCookie = { key: line.value, isDeletion: line.isDeletion }
       }
       kept.push(name, value)
@@ -87,7 +91,7 @@ export function createDescent(
     return { headers: kept, appCookie }
   }
 
-  async function applyCommands(step: {
+  async #applyCommands(step: {
     visit: Visit
     route: Route
     commands: Commands | undefined
@@ -101,31 +105,31 @@ export function createDescent(
       if (commands !== undefined) visit.exchange.writeback = 'cut'
       return undefined
     }
-    if (commands === undefined) return await touch(visit, step)
-    const session = appCookie === undefined ? visit.session : parts.sessions.openExisting(appCookie.key)
+    if (commands === undefined) return await this.#touch(visit, step)
+    const session = appCookie === undefined ? visit.session : this.#parts.sessions.openExisting(appCookie.key)
     if (session === undefined)
       throw new GatewayError('ERR_SESSION_WRITE', 'the store could not be read for this request')
     await session.apply(commands)
     const saved = await asWrite(
-      session.save({ beganAnonymous: visit.beganAnonymous, check: (after) => check(route, after, commands) }),
+      session.save({ beganAnonymous: visit.beganAnonymous, check: (after) => this.#check(route, after, commands) }),
     )
     visit.exchange.writeback = writebackResult(saved)
-    return saved.kind === 'unchanged' ? ((await touch(visit, step)) ?? saved) : saved
+    return saved.kind === 'unchanged' ? ((await this.#touch(visit, step)) ?? saved) : saved
   }
 
-  function check(route: Route, after: SessionData, commands: Commands): void {
+  #check(route: Route, after: SessionData, commands: Commands): void {
     const fitsAssertion = (data: SessionData): boolean => route.issuer?.fits(data) ?? true
-    checkSize(after, commands, { maxBytes: parts.maxSessionBytes, fitsAssertion })
+    checkSize(after, commands, { maxBytes: this.#parts.maxSessionBytes, fitsAssertion })
   }
 
-  async function touch(visit: Visit, step: { status: number; appCookie: AppCookie }): Promise<SaveResult | undefined> {
-    const isDue = parts.saveEveryRequest && step.status < 500 && step.appCookie === undefined
+  async #touch(visit: Visit, step: { status: number; appCookie: AppCookie }): Promise<SaveResult | undefined> {
+    const isDue = this.#parts.saveEveryRequest && step.status < 500 && step.appCookie === undefined
     const key = visit.session?.resolution === 'hit' ? visit.session.key : undefined
     if (!isDue || key === undefined) return undefined
-    return await asWrite(parts.sessions.touch(key))
+    return await asWrite(this.#parts.sessions.touch(key))
   }
 
-  function closeHeaders(step: {
+  #closeHeaders(step: {
     visit: Visit
     route: Route
     headers: string[]
@@ -135,24 +139,24 @@ export function createDescent(
     const { visit, route, appCookie, saved } = step
     const lines = withStaticLines(step.headers, route.responseLines)
     if (!route.usesSession) return lines
-    const cookieLine = cookieFor(visit, appCookie, saved)
+    const cookieLine = this.#cookieFor(visit, appCookie, saved)
     const replaced =
-      cookieLine !== undefined && appCookie !== undefined ? withoutCookie(lines, parts.cookie.name) : lines
+      cookieLine !== undefined && appCookie !== undefined ? withoutCookie(lines, this.#parts.cookie.name) : lines
     if (cookieLine !== undefined) replaced.push('Set-Cookie', cookieLine)
     const touches = cookieLine !== undefined || appCookie !== undefined || visit.session?.resolution === 'hit'
     const varied = withVary(replaced, 'Cookie')
     return touches ? withPrivateCache(varied) : varied
   }
 
-  function cookieFor(visit: Visit, appCookie: AppCookie, saved: SaveResult | undefined): string | undefined {
+  #cookieFor(visit: Visit, appCookie: AppCookie, saved: SaveResult | undefined): string | undefined {
     const isSecure = visit.place?.isSecure ?? false
     if (saved?.kind === 'stored') {
       if (appCookie !== undefined && saved.reason === 'refreshed') return undefined
       visit.exchange.cookieSet = saved.reason
-      return parts.cookie.issue(saved.key, saved.data, { now: parts.clock(), isSecure })
+      return this.#parts.cookie.issue(saved.key, saved.data, { now: this.#parts.clock(), isSecure })
     }
     const isDead = saved?.kind === 'deleted' || (appCookie === undefined && bringsDeadCookie(visit))
-    return isDead && saved?.kind !== 'gone' ? eraseCookie(visit, parts.cookie) : undefined
+    return isDead && saved?.kind !== 'gone' ? eraseCookie(visit, this.#parts.cookie) : undefined
   }
 }
 

@@ -1,7 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import type { UpstreamAnswer } from '../proxy/upstream.ts'
+import type { ForwardAdmission } from './admission.ts'
 import { limitBody } from './body-limit.ts'
-import type { ForwardAdmission } from './pipeline.ts'
 import type { Visit } from './visit.ts'
 
 /** Step 6: hands the request up, and writes into the visit what became of it there. */

@@ -21,20 +21,27 @@ export interface HandlersParts {
 }
 
 /** Answers what arrives, whatever it ends in, and has it recorded once. The only place that turns an error into bytes. */
-export function createHandlers(parts: HandlersParts): Handlers {
-  return {
-    clock: parts.clock,
-    onRefused: parts.record,
-    async onRequest(arrived, exchange, response) {
-      await handle(arrived, exchange, { response, run: (visit) => parts.pipeline.serve(visit) })
-    },
-    async onUpgrade(arrived, exchange, connection) {
-      const run = (visit: Visit): Promise<Answer | undefined> => parts.upgrade(visit, connection)
-      await handle(arrived, exchange, { response: connection.response, run })
-    },
+export class RequestHandlers implements Handlers {
+  readonly #parts: HandlersParts
+  readonly clock: Clock
+
+  constructor(parts: HandlersParts) {
+    this.#parts = parts
+    this.clock = parts.clock
   }
 
-  async function handle(
+  readonly onRefused = (exchange: Exchange): void => this.#parts.record(exchange)
+
+  async onRequest(arrived: Arrived, exchange: Exchange, response: ServerResponse): Promise<void> {
+    await this.#handle(arrived, exchange, { response, run: (visit) => this.#parts.pipeline.serve(visit) })
+  }
+
+  async onUpgrade(arrived: Arrived, exchange: Exchange, connection: UpgradeConnection): Promise<void> {
+    const run = (visit: Visit): Promise<Answer | undefined> => this.#parts.upgrade(visit, connection)
+    await this.#handle(arrived, exchange, { response: connection.response, run })
+  }
+
+  async #handle(
     arrived: Arrived,
     exchange: Exchange,
     work: { response: ServerResponse; run: (visit: Visit) => Promise<Answer | undefined> },
@@ -42,18 +49,18 @@ export function createHandlers(parts: HandlersParts): Handlers {
     const startedMs = performance.now()
     const visit = createVisit(arrived, exchange)
     try {
-      const answer = await work.run(visit).catch((error: unknown) => failed(visit, error))
-      if (answer !== undefined) await reply(visit, work.response, answer)
+      const answer = await work.run(visit).catch((error: unknown) => this.#failed(visit, error))
+      if (answer !== undefined) await this.#reply(visit, work.response, answer)
     } finally {
       exchange.durationMs = performance.now() - startedMs
       noteUpstreamEnd(visit)
-      parts.record(exchange)
+      this.#parts.record(exchange)
     }
   }
 
-  async function reply(visit: Visit, response: ServerResponse, answer: Answer): Promise<void> {
+  async #reply(visit: Visit, response: ServerResponse, answer: Answer): Promise<void> {
     try {
-      await sendAnswer(response, closeOwn(visit, answer), visit)
+      await sendAnswer(response, this.#closeOwn(visit, answer), visit)
     } catch (error) {
       if (typeof answer.body === 'object') answer.body.destroy()
       if (visit.gone.aborted || response.headersSent) {
@@ -66,12 +73,14 @@ export function createHandlers(parts: HandlersParts): Handlers {
           cause: error,
           proxyError: 'http_protocol_error',
         })
-        await sendAnswer(response, closeOwn(visit, failed(visit, refused)), visit).catch(() => response.destroy())
+        await sendAnswer(response, this.#closeOwn(visit, this.#failed(visit, refused)), visit).catch(() =>
+          response.destroy(),
+        )
       }
     }
   }
 
-  function failed(visit: Visit, thrown: unknown): Answer {
+  #failed(visit: Visit, thrown: unknown): Answer {
     const error =
       thrown instanceof GatewayError
         ? thrown
@@ -87,9 +96,9 @@ export function createHandlers(parts: HandlersParts): Handlers {
   }
 
   /** Our own answers on a route with a session differ by cookie as the app's do, and take a dead cookie away as well. */
-  function closeOwn(visit: Visit, answer: Answer): Answer {
+  #closeOwn(visit: Visit, answer: Answer): Answer {
     if (typeof answer.body === 'object' || visit.route?.usesSession !== true) return answer
-    const erasing = bringsDeadCookie(visit) ? ['Set-Cookie', eraseCookie(visit, parts.cookie)] : []
+    const erasing = bringsDeadCookie(visit) ? ['Set-Cookie', eraseCookie(visit, this.#parts.cookie)] : []
     const lines = ['Vary', 'Cookie', ...erasing]
     return { ...answer, headers: [...answer.headers, ...lines] }
   }

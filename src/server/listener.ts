@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { RawHeaders } from '../http/headers.ts'
+import { createRequestId } from '../http/request-id.ts'
 import type { Clock } from '../lib/clock.ts'
 import { createExchange, type Exchange } from '../observe/exchange.ts'
 import { createUnparsedGuard } from './unparsed.ts'
@@ -140,7 +140,7 @@ interface ArrivedParts {
 
 function exchangeOf(request: IncomingMessage, peer: string | undefined, clock: Clock): Exchange {
   return createExchange({
-    requestId: randomUUID(),
+    requestId: createRequestId(),
     startedAt: clock(),
     peerAddress: peer ?? '',
     method: request.method ?? '',

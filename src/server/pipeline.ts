@@ -7,11 +7,13 @@ import { type Host, readHost } from '../http/host.ts'
 import { isPageNavigation } from '../http/navigation.ts'
 import { isCrossSite } from '../http/same-site.ts'
 import { readTarget, type Target } from '../http/target.ts'
+import type { UpstreamAnswer } from '../proxy/upstream.ts'
 import type { AccessDecision, AccessSubject } from '../rules/access.ts'
 import { refusalFor } from '../rules/refusal.ts'
+import type { Admission } from './admission.ts'
 import { type Answer, errorAnswer, localAnswer } from './answer.ts'
 import { type AscentParts, createAscent } from './ascent.ts'
-import { createDescent, type DescentParts } from './descent.ts'
+import { Descent, type DescentParts } from './descent.ts'
 import { sendUp } from './forwarding.ts'
 import type { LocalEndpoints } from './local-endpoints.ts'
 import type { Route } from './route.ts'
@@ -30,27 +32,13 @@ export interface PipelineParts extends DescentParts, SessionLookupParts, AscentP
   readonly localEndpoints: LocalEndpoints
 }
 
-/** What goes up when a request is admitted. */
-export interface ForwardAdmission {
-  readonly kind: 'forward'
-  readonly route: Route
-  readonly framing: Framing
-  readonly target: string
-  readonly headers: RawHeaders
-  /** Asks the route again, with the session as it is by then: for connections that outlive the request. */
-  readonly isStillAdmitted: () => Promise<boolean>
-}
-
-/** What step 4 came to: the answer that ends the request here, or what goes up. */
-export type Admission = { readonly kind: 'answer'; readonly answer: Answer } | ForwardAdmission
-
 export interface Pipeline {
   /** Steps 1 to 5, the same for a request and for an upgrade. */
   admit(visit: Visit): Promise<Admission>
   /** The whole way of a request; throws what it ends in. */
   serve(visit: Visit): Promise<Answer>
   /** What an app's answer, to a request or to a refused upgrade, becomes for the browser. */
-  readonly descend: ReturnType<typeof createDescent>
+  descend(visit: Visit, route: Route, answer: UpstreamAnswer): Promise<Answer>
 }
 
 /**
@@ -60,7 +48,7 @@ export interface Pipeline {
 export function createPipeline(parts: PipelineParts): Pipeline {
   const lookUp = createSessionLookup(parts)
   const ascend = createAscent(parts)
-  const descend = createDescent(parts)
+  const descent = new Descent(parts)
 
   async function admit(visit: Visit): Promise<Admission> {
     const framing = readFraming(visit.method, visit.httpVersion, visit.raw)
@@ -96,10 +84,10 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const admission = await admit(visit)
     if (admission.kind === 'answer') return admission.answer
     const answer = await sendUp(visit, admission)
-    return await descend(visit, admission.route, answer)
+    return await descent.descend(visit, admission.route, answer)
   }
 
-  return { admit, serve, descend }
+  return { admit, serve, descend: (visit, route, answer) => descent.descend(visit, route, answer) }
 }
 
 /** Step 1: method, host and path, read once. What is said here is what rules, app, log and redirects see. */

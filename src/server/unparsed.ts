@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type ErrorCode, GatewayError } from '../errors.ts'
+import { createRequestId } from '../http/request-id.ts'
 import type { Clock } from '../lib/clock.ts'
 import { createExchange, type Exchange } from '../observe/exchange.ts'
 import { PROBLEM_TYPE, problemText } from './answer.ts'
@@ -45,7 +45,7 @@ export function createUnparsedGuard(record: (exchange: Exchange) => void, clock:
       const code = parserErrors[error.code ?? ''] ?? 'ERR_REQUEST_INVALID'
       const refusal = new GatewayError(code, `the parser refused the request: ${error.code ?? 'unknown'}`)
       const exchange = createExchange({
-        requestId: randomUUID(),
+        requestId: createRequestId(),
         startedAt: clock(),
         peerAddress: '',
         method: '',

@@ -1,5 +1,6 @@
+import type { SessionData } from '../django/json.ts'
 import { GatewayError } from '../errors.ts'
-import type { SessionEngine, TransitionResult } from './engine.ts'
+import type { KeyVerdict, LoadResult, SessionEngine, SessionEntry, Transition, TransitionResult } from './engine.ts'
 
 export interface EngineOperation {
   readonly store: string
@@ -24,73 +25,112 @@ export interface EngineObserver {
 
 /** The same engine, watched: how long its operations take, and whether it answers. */
 export function observeEngine(engine: SessionEngine, observer: EngineObserver): SessionEngine {
-  let isUp: boolean | undefined
+  return new ObservedEngine(engine, observer)
+}
 
-  function noteState(now: boolean, cause: unknown): void {
-    if (isUp === now) return
-    const state = { store: engine.name, isUp: now, wasUp: isUp, cause }
-    isUp = now
-    observer.onState(state)
+class ObservedEngine implements SessionEngine {
+  readonly #engine: SessionEngine
+  readonly #observer: EngineObserver
+  #isUp: boolean | undefined
+
+  constructor(engine: SessionEngine, observer: EngineObserver) {
+    this.#engine = engine
+    this.#observer = observer
   }
 
-  async function timed<T>(run: () => Promise<T>, opOf: (result: T | undefined) => EngineOperation['op']): Promise<T> {
+  get name(): string {
+    return this.#engine.name
+  }
+
+  get isServerSide(): boolean {
+    return this.#engine.isServerSide
+  }
+
+  admits(cookieValue: string): KeyVerdict {
+    return this.#engine.admits(cookieValue)
+  }
+
+  async load(key: string): Promise<LoadResult> {
+    return await this.#timed(
+      () => this.#engine.load(key),
+      () => 'load',
+    )
+  }
+
+  async create(data: SessionData): Promise<string> {
+    return await this.#timed(
+      () => this.#engine.create(data),
+      () => 'save',
+    )
+  }
+
+  async transition(key: string, decide: (now: SessionData) => Transition): Promise<TransitionResult> {
+    return await this.#timed(
+      () => this.#engine.transition(key, decide),
+      (result) => opOfTransition(key, result),
+    )
+  }
+
+  async delete(key: string): Promise<boolean> {
+    return await this.#timed(
+      () => this.#engine.delete(key),
+      () => 'delete',
+    )
+  }
+
+  async clearExpired(limit: number): Promise<number> {
+    return await this.#timed(
+      () => this.#engine.clearExpired(limit),
+      () => 'delete',
+    )
+  }
+
+  entries(): AsyncIterable<SessionEntry> {
+    return this.#engine.entries()
+  }
+
+  async ping(): Promise<void> {
+    try {
+      await this.#engine.ping()
+      this.#noteState(true, undefined)
+    } catch (error) {
+      this.#noteState(false, error)
+      throw error
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#engine[Symbol.asyncDispose]()
+  }
+
+  async #timed<T>(run: () => Promise<T>, opOf: (result: T | undefined) => EngineOperation['op']): Promise<T> {
     const startedMs = performance.now()
     const note = (result: 'ok' | 'error', value: T | undefined): void =>
-      observer.onOperation({ store: engine.name, op: opOf(value), result, durationMs: performance.now() - startedMs })
+      this.#observer.onOperation({
+        store: this.name,
+        op: opOf(value),
+        result,
+        durationMs: performance.now() - startedMs,
+      })
     try {
       const value = await run()
-      noteState(true, undefined)
+      this.#noteState(true, undefined)
       note('ok', value)
       return value
     } catch (error) {
       // A change that was refused is no failure of the store.
       const isFailure = error instanceof GatewayError && error.code === 'ERR_STORE_UNAVAILABLE'
-      if (isFailure) noteState(false, error)
+      if (isFailure) this.#noteState(false, error)
       note(isFailure ? 'error' : 'ok', undefined)
       throw error
     }
   }
 
-  return {
-    name: engine.name,
-    isServerSide: engine.isServerSide,
-    admits: (cookieValue) => engine.admits(cookieValue),
-    load: (key) =>
-      timed(
-        () => engine.load(key),
-        () => 'load',
-      ),
-    create: (data) =>
-      timed(
-        () => engine.create(data),
-        () => 'save',
-      ),
-    transition: (key, decide) =>
-      timed(
-        () => engine.transition(key, decide),
-        (result) => opOfTransition(key, result),
-      ),
-    delete: (key) =>
-      timed(
-        () => engine.delete(key),
-        () => 'delete',
-      ),
-    clearExpired: (limit) =>
-      timed(
-        () => engine.clearExpired(limit),
-        () => 'delete',
-      ),
-    entries: () => engine.entries(),
-    async ping() {
-      try {
-        await engine.ping()
-        noteState(true, undefined)
-      } catch (error) {
-        noteState(false, error)
-        throw error
-      }
-    },
-    [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
+  #noteState(isUp: boolean, cause: unknown): void {
+    if (this.#isUp === isUp) return
+    const state = { store: this.name, isUp, wasUp: this.#isUp, cause }
+    this.#isUp = isUp
+    this.#observer.onState(state)
   }
 }
 

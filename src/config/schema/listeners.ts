@@ -13,7 +13,7 @@ const tls = mapping({
   cert: text('a path').describe('PEM file with the certificate chain'),
   key: text('a path').describe('PEM file with the private key'),
   client_ca: text('a path').optional().describe('PEM file with the authorities of client certificates'),
-  min_version: choice(['1.2', '1.3']).default('1.2'),
+  min_version: choice(['1.2', '1.3']).default('1.2').describe('Oldest TLS that is spoken'),
 })
 
 /** `listen`. */
@@ -55,7 +55,9 @@ export const probes = mapping({ listen: address().describe('host:port or unix:/p
 
 /** `logging`. */
 export const logging = mapping({
-  level: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  level: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+    .default('info')
+    .describe('Lines below it are not written'),
   access: flag().default(true).describe('One line for each request'),
 })
   .prefault({})

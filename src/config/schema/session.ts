@@ -26,15 +26,15 @@ const cookie = {
 const upkeep = {
   local_cache: nullable(
     mapping({
-      max_age: duration().prefault('5s'),
-      max_entries: count(1, 10_000_000).default(100_000),
+      max_age: duration().prefault('5s').describe('Bounds memory'),
+      max_entries: count(1, 10_000_000).default(100_000).describe('Bounds memory too'),
     }),
   )
     .optional()
     .describe('Sessions kept in memory for a moment; without effect in this version'),
   clear_expired: nullable(
     mapping({
-      every: duration().prefault('1h'),
+      every: duration().prefault('1h').describe('How often'),
       batch: count(1, 100_000).default(1000).describe('Rows deleted in one step'),
     }),
   )

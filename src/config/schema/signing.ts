@@ -22,7 +22,9 @@ export const keys = list(
 
 /** `signing`. */
 export const signing = mapping({
-  algorithm: choice(['HS256', 'EdDSA', 'ES256']).default('HS256'),
+  algorithm: choice(['HS256', 'EdDSA', 'ES256'])
+    .default('HS256')
+    .describe('HS256 = a secret of each upstream; EdDSA, ES256 = a private key, and a public one for everybody'),
   issuer: text().default('sessiongate').describe('Claim iss'),
   ttl: duration({ max: '60s' }).prefault('60s').describe('How long an assertion is good for; at most 60s'),
   bind: choice(['session', 'request']).default('session').describe('request adds htm and htu: one assertion each'),

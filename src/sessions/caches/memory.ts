@@ -1,6 +1,6 @@
 import type { Clock, EpochMs } from '../../lib/clock.ts'
 import { storeUnavailable } from '../store-failure.ts'
-import type { CachedValue, SessionCache } from './session-cache.ts'
+import type { CachedValue, CacheReplacement, SessionCache } from './session-cache.ts'
 
 export interface MemoryCacheOptions {
   readonly clock: Clock
@@ -19,66 +19,84 @@ interface MemoryEntry extends CachedValue {
  * is not over, a new one is refused (`ERR_STORE_UNAVAILABLE`), and those that are there stay readable and writable.
  */
 export function createMemoryCache({ clock, maxEntries = 1_000_000 }: MemoryCacheOptions): SessionCache {
-  const entries = new Map<string, MemoryEntry>()
-  let lastStamp = 0
-  let lookedForRoomAt: EpochMs = Number.NEGATIVE_INFINITY
+  return new MemoryCache(clock, maxEntries)
+}
 
-  function find(key: string): MemoryEntry | undefined {
-    const entry = entries.get(key)
-    return entry && entry.expiresAt > clock() ? entry : undefined
+class MemoryCache implements SessionCache {
+  readonly #clock: Clock
+  readonly #maxEntries: number
+  readonly #entries = new Map<string, MemoryEntry>()
+  #lastStamp = 0
+  #lookedForRoomAt: EpochMs = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock, maxEntries: number) {
+    this.#clock = clock
+    this.#maxEntries = maxEntries
   }
 
-  function put(key: string, bytes: Uint8Array, ttlSeconds: number): void {
-    // A copy, which `slice` of a Buffer is not: whoever gave the bytes may write on into the same memory.
-    entries.set(key, { bytes: new Uint8Array(bytes), expiresAt: clock() + ttlSeconds * 1000, stamp: ++lastStamp })
+  async get(key: string): Promise<CachedValue | undefined> {
+    const entry = this.#find(key)
+    return entry && { ...entry, bytes: new Uint8Array(entry.bytes) }
   }
 
-  function clearExpired(limit: number): number {
+  async add(key: string, bytes: Uint8Array, ttlSeconds: number): Promise<boolean> {
+    if (this.#find(key)) return false
+    if (!this.#hasRoom()) throw storeUnavailable(`the memory cache is full: ${this.#maxEntries} sessions`)
+    this.#put(key, bytes, ttlSeconds)
+    return true
+  }
+
+  async replace(key: string, { stamp, bytes, ttlSeconds }: CacheReplacement): Promise<boolean> {
+    if (this.#find(key)?.stamp !== stamp) return false
+    this.#put(key, bytes, ttlSeconds)
+    return true
+  }
+
+  async remove(key: string, stamp: unknown): Promise<boolean> {
+    return this.#find(key)?.stamp === stamp && this.#entries.delete(key)
+  }
+
+  async *keys(prefix: string): AsyncIterable<string> {
+    // A snapshot: whoever consumes the listing may take its time, and sessions come and go meanwhile.
+    for (const key of [...this.#entries.keys()]) if (key.startsWith(prefix)) yield key
+  }
+
+  async clearExpired(limit: number): Promise<number> {
     let count = 0
-    for (const key of entries.keys()) {
+    for (const key of this.#entries.keys()) {
       if (count >= limit) break
-      if (find(key) === undefined && entries.delete(key)) count++
+      if (this.#find(key) === undefined && this.#entries.delete(key)) count++
     }
     return count
   }
 
-  /** Looks through all entries at most once a second: a full memory must not cost every new session a walk through it. */
-  function hasRoom(): boolean {
-    if (entries.size < maxEntries) return true
-    if (Math.abs(clock() - lookedForRoomAt) < 1000) return false
-    lookedForRoomAt = clock()
-    return clearExpired(Number.POSITIVE_INFINITY) > 0
+  async ping(): Promise<void> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#entries.clear()
   }
 
-  return {
-    async get(key) {
-      const entry = find(key)
-      return entry && { ...entry, bytes: new Uint8Array(entry.bytes) }
-    },
-    async add(key, bytes, ttlSeconds) {
-      if (find(key)) return false
-      if (!hasRoom()) throw storeUnavailable(`the memory cache is full: ${maxEntries} sessions`)
-      put(key, bytes, ttlSeconds)
-      return true
-    },
-    async replace(key, { stamp, bytes, ttlSeconds }) {
-      if (find(key)?.stamp !== stamp) return false
-      put(key, bytes, ttlSeconds)
-      return true
-    },
-    async remove(key, stamp) {
-      return find(key)?.stamp === stamp && entries.delete(key)
-    },
-    async *keys(prefix) {
-      // A snapshot: whoever consumes the listing may take its time, and sessions come and go meanwhile.
-      for (const key of [...entries.keys()]) if (key.startsWith(prefix)) yield key
-    },
-    async clearExpired(limit) {
-      return clearExpired(limit)
-    },
-    async ping() {},
-    async [Symbol.asyncDispose]() {
-      entries.clear()
-    },
+  #find(key: string): MemoryEntry | undefined {
+    const entry = this.#entries.get(key)
+    return entry && entry.expiresAt > this.#clock() ? entry : undefined
+  }
+
+  #put(key: string, bytes: Uint8Array, ttlSeconds: number): void {
+    this.#entries.set(key, {
+      // A copy, which `slice` of a Buffer is not: whoever gave the bytes may write on into the same memory.
+      bytes: new Uint8Array(bytes),
+      expiresAt: this.#clock() + ttlSeconds * 1000,
+      stamp: ++this.#lastStamp,
+    })
+  }
+
+  /** Looks through all entries at most once a second: a full memory must not cost every new session a walk through it. */
+  #hasRoom(): boolean {
+    if (this.#entries.size < this.#maxEntries) return true
+    const now = this.#clock()
+    if (Math.abs(now - this.#lookedForRoomAt) < 1000) return false
+    this.#lookedForRoomAt = now
+    for (const [key, { expiresAt }] of this.#entries) if (expiresAt <= now) this.#entries.delete(key)
+    return this.#entries.size < this.#maxEntries
   }
 }
