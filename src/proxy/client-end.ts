@@ -60,10 +60,7 @@ export function createClientEnd({ client, head, onMoved, onClose }: ClientEndOpt
 
   const stream = createStream(client, {
     write(chunk, done) {
-      if (isDownOver) {
-        done()
-        return
-      }
+      if (isDownOver) return done()
       const part = isHeadWritten ? take(chunk, down, goodbye !== undefined) : chunk
       isHeadWritten = true
       if (down.hasClosed()) onClose('upstream')
@@ -74,13 +71,12 @@ export function createClientEnd({ client, head, onMoved, onClose }: ClientEndOpt
       finishDown()
     },
   })
-  client.pause()
-  client.on('data', onData)
+  client.pause().on('data', onData)
+  client.on('close', () => void stream.destroy())
   client.on('end', () => {
     if (!isUpOver) stream.push(null)
     isUpOver = true
   })
-  client.on('close', () => void stream.destroy())
   if (head.length > 0) onData(head)
   return {
     stream,

@@ -102,12 +102,13 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
     stats: () => ({ active: connected.size - idle.length, idle: idle.length, pending: connecting.size }),
     async [Symbol.asyncDispose]() {
       isClosed = true
-      const closed = [...connecting, ...connected].map(
-        (socket) => new Promise((resolve) => socket.once('close', resolve).destroy()),
-      )
-      await Promise.all(closed)
+      await Promise.all([...connecting, ...connected].map(close))
     },
   }
+}
+
+function close(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.once('close', () => resolve()).destroy())
 }
 
 function shuttingDown(): GatewayError {

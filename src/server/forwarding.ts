@@ -43,6 +43,6 @@ export function noteUpstreamAnswer(visit: Visit, name: string, answer: UpstreamA
 
 export function noteUpstreamFailure(visit: Visit, name: string, error: GatewayError): void {
   const { server } = error.facts
-  const address = typeof server === 'string' ? server : name
+  const address = typeof server === 'string' ? new URL(server).host : name
   visit.exchange.upstream = { name, attempts: [{ address, error: error.proxyError }], durationMs: 0 }
 }

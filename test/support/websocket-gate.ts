@@ -3,11 +3,14 @@ import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { GatewayError } from '../../src/errors.ts'
-import { readHandshake } from '../../src/proxy/handshake.ts'
+import { acceptFor, readHandshake } from '../../src/proxy/handshake.ts'
 import type { Tunnel } from '../../src/proxy/tunnel.ts'
 import type { Upstream } from '../../src/proxy/upstream.ts'
 import { openTunnel } from '../../src/proxy/websocket.ts'
 import { within } from './deadline.ts'
+import { type EvilConnection, startEvil } from './evil-upstream.ts'
+import { openTo } from './proxied.ts'
+import { connectRaw, type RawClient } from './raw-client.ts'
 
 export interface Gate extends AsyncDisposable {
   readonly port: number
@@ -81,4 +84,77 @@ export async function startGate(upstream: Upstream, options: GateOptions = {}): 
 
 function linesOf(headers: readonly string[]): string {
   return headers.map((text, i) => (i % 2 === 0 ? `${text}: ` : `${text}\r\n`)).join('')
+}
+
+/** The key of RFC 6455, section 1.3, with which `handshake` asks and `switching` agrees. */
+export const key = 'dGhlIHNhbXBsZSBub25jZQ=='
+
+/** A client's handshake, whole. */
+export const handshake = [
+  'GET /chat%2F?x=%zz HTTP/1.1',
+  'Host: app.test',
+  'Upgrade: websocket',
+  'Connection: keep-alive, Upgrade',
+  'Sec-WebSocket-Version: 13',
+  `Sec-WebSocket-Key: ${key}`,
+  '\r\n',
+].join('\r\n')
+
+/** The answer of a server that agrees, whole. */
+export const switching = [
+  'HTTP/1.1 101 Switching Protocols',
+  'Upgrade: websocket',
+  'Connection: Upgrade',
+  `Sec-WebSocket-Accept: ${acceptFor(key)}`,
+  '\r\n',
+].join('\r\n')
+
+/** A text frame as servers send it: "hello". */
+export const hello = Buffer.from('810568656c6c6f', 'hex')
+/** The same as clients send it, masked. */
+export const maskedHello = Buffer.from('818537fa213d5f9f4d5158', 'hex')
+
+/** A Close frame as servers send it. */
+export function closeOf(code: number, reason: string): Buffer {
+  const payload = Buffer.concat([Buffer.of(code >> 8, code & 0xff), Buffer.from(reason)])
+  return Buffer.concat([Buffer.of(0x88, payload.length), payload])
+}
+
+/** Code and reason of a Close frame as clients send it. */
+export function unmasked(frame: Buffer): string {
+  const mask = frame.subarray(2, 6)
+  const payload = Buffer.from(frame.subarray(6).map((byte, i) => byte ^ (mask[i % 4] ?? 0)))
+  return `${payload.readUInt16BE(0)} ${payload.subarray(2)}`
+}
+
+export interface OpenTunnel extends AsyncDisposable {
+  readonly client: RawClient
+  readonly server: EvilConnection
+  readonly tunnel: Tunnel
+}
+
+/** Opens a tunnel with a raw client at one end and a raw server at the other, right after the handshake. */
+export async function openRaw(options: GateOptions = {}): Promise<OpenTunnel> {
+  await using stack = new AsyncDisposableStack()
+  const evil = stack.use(
+    await startEvil(async (connection) => {
+      await connection.head()
+      await connection.send(switching)
+    }),
+  )
+  const gate = stack.use(await startGate(stack.use(openTo(evil.origin)), options))
+  const client = stack.use(await connectRaw(gate.port))
+  await client.send(handshake)
+  const { status } = await client.response()
+  if (status !== 101) throw new Error(`the handshake was answered with ${status}`)
+  const server = await evil.connection(0)
+  const tunnel = await gate.tunnel(0)
+  const rest = stack.move()
+  return { client, server, tunnel, [Symbol.asyncDispose]: () => rest.disposeAsync() }
+}
+
+/** What a server got after the handshake, when it is at least that many bytes. */
+export async function framesAt(server: EvilConnection, count: number): Promise<Buffer> {
+  const from = server.received().indexOf('\r\n\r\n') + 4
+  return Buffer.from((await server.bytes(from + count)).slice(from), 'latin1')
 }

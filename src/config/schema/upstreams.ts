@@ -25,7 +25,7 @@ const health = mapping({
   path: text('a path such as /healthz').default('/healthz').describe('Path that is asked for'),
   interval: duration().prefault('10s').describe('How often'),
   timeout: duration().prefault('2s').describe('How long an answer may take'),
-  unhealthy_after: count(1, 100).default(2).describe('Failures in a row'),
+  unhealthy_after: count(1, 100).default(3).describe('Failures in a row'),
   healthy_after: count(1, 100).default(2).describe('Successes in a row'),
 })
 
