@@ -141,6 +141,7 @@ function visitOf(config: Config, question: Question, cookie: { cookieName: strin
     body: Readable.from([]),
     gone: new AbortController().signal,
     isBodyRead: () => true,
+    onChunk: () => undefined,
     wantBody: () => undefined,
     inform: () => undefined,
   }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { type OperatorListener, openOperatorListener, type ReadyReport } from './admin/operator-listener.ts'
 import type { Config } from './config/config.ts'
 import { openHousekeeping } from './housekeeping.ts'
+import { createChunkMeter } from './lib/chunk-memory.ts'
 import { systemClock } from './lib/clock.ts'
 import { createAccessLog } from './observe/access-log.ts'
 import { failureFields } from './observe/failure.ts'
@@ -90,6 +91,7 @@ function handlersOf(config: Config, { pipeline, sessions, log, metrics, tunnels 
     pipeline,
     cookie,
     clock: systemClock,
+    onChunk: createChunkMeter(),
     upgrade: createUpgrade({
       pipeline,
       tunnels,

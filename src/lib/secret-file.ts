@@ -17,7 +17,9 @@ export async function openSecretFile(path: string): Promise<string> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const secret = (await readSecret(path)) ?? (await makeSecret(path))
   if (secret.length < SHORTEST_SECRET) {
-    throw new Error(`${path} holds no usable secret: delete it for a new one, or put at least ${SHORTEST_SECRET} characters into it`)
+    throw new Error(
+      `${path} holds no usable secret: delete it for a new one, or put at least ${SHORTEST_SECRET} characters into it`,
+    )
   }
   return secret
 }
@@ -50,7 +52,8 @@ async function makeSecret(path: string): Promise<string> {
     await link(draft, path)
     return secret
   } catch (error) {
-    const found = error instanceof Error && 'code' in error && error.code === 'EEXIST' ? await readSecret(path) : undefined
+    const found =
+      error instanceof Error && 'code' in error && error.code === 'EEXIST' ? await readSecret(path) : undefined
     if (found === undefined) throw error
     return found
   } finally {

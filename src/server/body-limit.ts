@@ -11,6 +11,7 @@ export function limitBody(visit: Visit, maxBytes: number | undefined): Readable 
   const counter = new Transform({
     transform(chunk: Buffer, _encoding, done) {
       visit.exchange.requestBodyBytes += chunk.length
+      visit.onChunk(chunk.length)
       if (visit.exchange.requestBodyBytes > limit) {
         done(new GatewayError('ERR_BODY_TOO_LARGE', `the body is over the route's limit of ${limit} bytes`))
       } else {
@@ -18,6 +19,8 @@ export function limitBody(visit: Visit, maxBytes: number | undefined): Readable 
       }
     },
   })
+  // It can fail before the upstream has a connection, and so before anybody listens; that must not end the process.
+  counter.on('error', () => undefined)
   // A browser that goes away in mid-body must not look like one that has finished: destroy, never end.
   visit.body.once('close', () => {
     if (!visit.body.readableEnded)

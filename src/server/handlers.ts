@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { GatewayError } from '../errors.ts'
+import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Exchange, WritebackResult } from '../observe/exchange.ts'
 import type { SessionCookie } from '../sessions/cookie.ts'
@@ -18,16 +19,19 @@ export interface HandlersParts {
   /** Takes the finished record of a request, for log and metrics. */
   readonly record: (exchange: Exchange) => void
   readonly clock: Clock
+  readonly onChunk: ChunkMeter
 }
 
 /** Answers what arrives, whatever it ends in, and has it recorded once. The only place that turns an error into bytes. */
 export class RequestHandlers implements Handlers {
   readonly #parts: HandlersParts
   readonly clock: Clock
+  readonly onChunk: ChunkMeter
 
   constructor(parts: HandlersParts) {
     this.#parts = parts
     this.clock = parts.clock
+    this.onChunk = parts.onChunk
   }
 
   readonly onRefused = (exchange: Exchange): void => this.#parts.record(exchange)

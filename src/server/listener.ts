@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { RawHeaders } from '../http/headers.ts'
 import { createRequestId } from '../http/request-id.ts'
+import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Clock } from '../lib/clock.ts'
 import { createExchange, type Exchange } from '../observe/exchange.ts'
 import { createUnparsedGuard } from './unparsed.ts'
@@ -31,6 +32,7 @@ export interface Handlers {
   /** A request that never became one: what the parser refused. */
   readonly onRefused: (exchange: Exchange) => void
   readonly clock: Clock
+  readonly onChunk: ChunkMeter
 }
 
 export interface Listener extends AsyncDisposable {
@@ -65,7 +67,11 @@ export async function openListener(address: ListenAddress, handlers: Handlers): 
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     unparsed.track(request, response)
     const peer = peerOf(request)
-    void handlers.onRequest(arrivedOf({ request, response, peer }), exchangeOf(request, peer, handlers.clock), response)
+    void handlers.onRequest(
+      arrivedOf({ request, response, peer, onChunk: handlers.onChunk }),
+      exchangeOf(request, peer, handlers.clock),
+      response,
+    )
   }
   server.on('request', serve)
   server.on('checkContinue', serve)
@@ -89,7 +95,11 @@ export async function openListener(address: ListenAddress, handlers: Handlers): 
     response.once('finish', () => socket.end())
     const peer = peerOf(request)
     const exchange = exchangeOf(request, peer, handlers.clock)
-    void handlers.onUpgrade(arrivedOf({ request, response, peer }), exchange, { socket, head, response })
+    void handlers.onUpgrade(arrivedOf({ request, response, peer, onChunk: handlers.onChunk }), exchange, {
+      socket,
+      head,
+      response,
+    })
   }
 }
 
@@ -136,6 +146,7 @@ interface ArrivedParts {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly peer: string | undefined
+  readonly onChunk: ChunkMeter
 }
 
 function exchangeOf(request: IncomingMessage, peer: string | undefined, clock: Clock): Exchange {
@@ -148,7 +159,7 @@ function exchangeOf(request: IncomingMessage, peer: string | undefined, clock: C
   })
 }
 
-function arrivedOf({ request, response, peer }: ArrivedParts): Arrived {
+function arrivedOf({ request, response, peer, onChunk }: ArrivedParts): Arrived {
   const gone = new AbortController()
   response.once('close', () => {
     if (!response.writableFinished) gone.abort()
@@ -163,6 +174,7 @@ function arrivedOf({ request, response, peer }: ArrivedParts): Arrived {
     body: request,
     gone: gone.signal,
     isBodyRead: () => request.complete,
+    onChunk,
     wantBody() {
       if (request.headers.expect !== undefined) response.writeContinue()
     },

@@ -36,6 +36,7 @@ export async function sendAnswer(response: ServerResponse, answer: Answer, visit
   }
   body.on('data', (chunk: Buffer) => {
     visit.exchange.responseBodyBytes += chunk.length
+    visit.onChunk(chunk.length)
   })
   // An event stream's first byte may be minutes away; its reader wants the head now.
   response.flushHeaders()

@@ -3,6 +3,7 @@ import type { ForwardedFacts } from '../http/forwarded.ts'
 import type { RawHeaders } from '../http/headers.ts'
 import type { Host } from '../http/host.ts'
 import type { Target } from '../http/target.ts'
+import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Exchange } from '../observe/exchange.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Route } from './route.ts'
@@ -22,6 +23,8 @@ export interface Arrived {
   readonly gone: AbortSignal
   /** True once the whole body has been taken off the socket; what is not read would be taken for the next request. */
   readonly isBodyRead: () => boolean
+  /** Told of every chunk that passes, up or down. */
+  readonly onChunk: ChunkMeter
   /** Tells the browser to go on with its body (`Expect: 100-continue`), when the body is wanted. */
   readonly wantBody: () => void
   /** Hands an interim answer (1xx) on to the browser. */

@@ -49,9 +49,9 @@ function firstLine(text: string): string {
 
 function checkWriteback(context: CheckContext, at: number, route: FileRoute): void {
   const { writeback } = route
-  const upstreamPath = ['upstreams', route.upstream]
   const upstream = context.file.upstreams[route.upstream]
-  if (writeback === undefined || upstream === undefined || context.isUnsure(upstreamPath)) return
+  if (writeback === undefined || upstream === undefined || context.isUnsure(['upstreams', route.upstream, 'writeback']))
+    return
   checkReservedNames(context, ['routes', at, 'writeback', 'allow'], writeback.allow)
   for (const excess of exceeds(writebackRules(writeback), writebackRules(upstream.writeback))) {
     const [list = '', ...rest] = excess.split(': ')

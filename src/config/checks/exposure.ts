@@ -58,7 +58,8 @@ function warnOfHosts(context: CheckContext): void {
 function warnOfRoute(context: CheckContext, at: number, route: FileRoute): void {
   const path = ['routes', at]
   const asks = route.auth === 'required' || route.require.length > 0 || route.allow !== undefined
-  if (!asks && !context.isUnsure(path)) {
+  const isUnsure = ['auth', 'require', 'allow', 'session'].some((key) => context.isUnsure([...path, key]))
+  if (!asks && !isUnsure) {
     const reason = route.session === 'none' ? 'session: none' : `auth: ${route.auth}`
     context.warn([...path, 'id'], {
       message: `the route ${context.quote([...path, 'id'], route.id)} is open to strangers (${reason})`,

@@ -29,8 +29,8 @@ export function checkLogin(context: CheckContext): void {
   for (const rule of rules) {
     const at = Number(rule.id)
     const route = file.routes[at]
-    if (route === undefined || !asksAnything(rule) || route.on_deny === 'status' || context.isUnsure(['routes', at]))
-      continue
+    if (route === undefined || !asksAnything(rule) || route.on_deny === 'status') continue
+    if (['auth', 'require', 'allow', 'on_deny', 'login'].some((key) => context.isUnsure(['routes', at, key]))) continue
     const login = resolveLogin(file.login, route.login ?? {})
     const path = route.login?.url === undefined ? ['login', 'url'] : ['routes', at, 'login', 'url']
     if (context.isUnsure(path) || loginHost(login) === undefined) continue
