@@ -65,8 +65,9 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
 
   const tunnels = createTunnels()
   const generatedKey = config.signing.keys.generated ? await readGeneratedSigningKey() : undefined
-  const { pipeline } = stack.use(wire(config, { sessions, generatedKey, onRoute: metrics.requestRouted }))
-  const handlers = handlersOf(config, { pipeline, sessions, log, metrics, tunnels })
+  const { pipeline, upstreams } = stack.use(wire(config, { sessions, generatedKey, onRoute: metrics.requestRouted }))
+  for (const [name, upstream] of upstreams) metrics.watchUpstream(name, () => upstream.stats())
+  const handlers = handlersOf(config, { pipeline, sessions, log, metrics, tunnels, state })
   const operators = await openOperators(config, { stack, sessions, metrics, state })
   const listeners: Listener[] = []
   for (const { address } of config.listen) listeners.push(stack.use(await openListener(address, handlers)))
@@ -82,9 +83,10 @@ interface HandlerParts {
   readonly log: OpenLog
   readonly metrics: Metrics
   readonly tunnels: Tunnels
+  readonly state: State
 }
 
-function handlersOf(config: Config, { pipeline, sessions, log, metrics, tunnels }: HandlerParts): Handlers {
+function handlersOf(config: Config, { pipeline, sessions, log, metrics, tunnels, state }: HandlerParts): Handlers {
   const { cookie, store } = sessions
   const accessLog = createAccessLog({ log, isEnabled: config.logging.access })
   return new RequestHandlers({
@@ -92,6 +94,7 @@ function handlersOf(config: Config, { pipeline, sessions, log, metrics, tunnels 
     cookie,
     clock: systemClock,
     onChunk: createChunkMeter(),
+    isDraining: () => state.isDraining,
     upgrade: createUpgrade({
       pipeline,
       tunnels,

@@ -22,6 +22,8 @@ export interface WiringParts {
 /** A pipeline with the upstreams that it sends to; disposing closes their connections. */
 export interface Wired extends AsyncDisposable {
   readonly pipeline: Pipeline
+  /** By name. */
+  readonly upstreams: ReadonlyMap<string, Upstream>
   /** In file order. */
   readonly routes: readonly Route[]
 }
@@ -57,6 +59,7 @@ export function wire(config: Config, { sessions, generatedKey, onRoute }: Wiring
   })
   return {
     pipeline,
+    upstreams,
     routes,
     async [Symbol.asyncDispose]() {
       await Promise.all([...upstreams.values()].map((upstream) => upstream[Symbol.asyncDispose]()))

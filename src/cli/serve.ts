@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { Command } from 'commander'
-import { formatProblems } from '../config/problem.ts'
 import type { CliContext, RunningGateway } from './context.ts'
 import { configOption, readConfig } from './reading.ts'
 
@@ -13,7 +12,6 @@ export function createServeCommand(context: CliContext): Command {
     .action(async (options: { config: string }) => {
       const { config, warnings } = await readConfig(context, options.config)
       await using gateway = await context.openGateway(config, { warnings, version: context.version })
-      if (warnings.length > 0) context.tell(`${formatProblems(warnings)}\n\n`)
       context.tell(`sessiongate listens on ${gateway.addresses.map(urlOf).join(', ')}\n`)
       await signalled()
       await drainOrCut(gateway)

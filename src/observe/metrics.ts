@@ -4,7 +4,7 @@ import { type BuildInfo, type ConfigInfo, createProcessMetrics } from './process
 import { createRequestMetrics } from './request-metrics.ts'
 import { createSessionMetrics, type SessionMetrics } from './session-metrics.ts'
 import { createStoreMetrics, type StoreMetrics } from './store-metrics.ts'
-import { createUpstreamMetrics } from './upstream-metrics.ts'
+import { createUpstreamMetrics, type UpstreamMetrics } from './upstream-metrics.ts'
 import { createWebSocketMetrics, type WebSocketMetrics } from './websocket-metrics.ts'
 
 export interface MetricsOptions {
@@ -22,6 +22,7 @@ export interface Metrics {
   /** Call it once a request's route is known; `recordExchange` ends what it begins. */
   requestRouted(routeId: string): void
   recordExchange(exchange: Exchange): void
+  readonly watchUpstream: UpstreamMetrics['watch']
   readonly sessionsRevoked: SessionMetrics['revoked']
   readonly stores: StoreMetrics
   readonly webSockets: WebSocketMetrics
@@ -45,6 +46,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       upstreams.record(exchange)
       sessions.record(exchange)
     },
+    watchUpstream: upstreams.watch,
     sessionsRevoked: sessions.revoked,
     stores: createStoreMetrics(registry),
     webSockets: createWebSocketMetrics(registry),

@@ -1,4 +1,4 @@
-import { Counter, Histogram, type Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { httpSeconds } from './buckets.ts'
 import type { Exchange, UpstreamAttempt, UpstreamFacts } from './exchange.ts'
 import { statusLabel } from './labels.ts'
@@ -6,10 +6,20 @@ import { statusLabel } from './labels.ts'
 /** The back side: what apps were asked and how they did. */
 export interface UpstreamMetrics {
   record(exchange: Exchange): void
+  /** Reads the connections of that upstream at every scrape. */
+  watch(upstream: string, connections: () => ConnectionCounts): void
+}
+
+/** Connections to the servers of one upstream. */
+export interface ConnectionCounts {
+  readonly active: number
+  readonly idle: number
+  readonly pending: number
 }
 
 export function createUpstreamMetrics(registry: Registry): UpstreamMetrics {
-  const metrics = createAll([registry])
+  const watched = new Map<string, () => ConnectionCounts>()
+  const metrics = createAll([registry], watched)
 
   function recordAttempt(upstream: string, attempt: UpstreamAttempt): void {
     metrics.requests.inc({ upstream, code: attempt.status === undefined ? 'error' : statusLabel(attempt.status) })
@@ -18,6 +28,7 @@ export function createUpstreamMetrics(registry: Registry): UpstreamMetrics {
   }
 
   return {
+    watch: (upstream, connections) => void watched.set(upstream, connections),
     record({ upstream }) {
       if (upstream === undefined) return
       for (const attempt of upstream.attempts) recordAttempt(upstream.name, attempt)
@@ -34,8 +45,19 @@ function retryOutcome({ attempts, retryBudgetExhausted }: UpstreamFacts): string
   return attempts.at(-1)?.error === undefined ? 'success' : 'fail'
 }
 
-function createAll(registers: Registry[]) {
+function createAll(registers: Registry[], watched: ReadonlyMap<string, () => ConnectionCounts>) {
   return {
+    connections: new Gauge({
+      name: 'sessiongate_upstream_connections',
+      help: 'Connections to an upstream: with an exchange under way, kept for later, being opened.',
+      labelNames: ['upstream', 'state'],
+      registers,
+      collect() {
+        for (const [upstream, connections] of watched) {
+          for (const [state, count] of Object.entries(connections())) this.set({ upstream, state }, count)
+        }
+      },
+    }),
     requests: new Counter({
       name: 'sessiongate_upstream_requests_total',
       help: 'Tries at an upstream, repeated ones included, by the status it answered; error = none came.',

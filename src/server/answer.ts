@@ -55,7 +55,7 @@ export function problemText(
 ): string {
   const { status, title } = errorTable[error.code]
   const problem = {
-    type: `urn:sessiongate:${slug(error.code)}`,
+    type: `urn:sessiongate:${error.code}`,
     title,
     status,
     code: error.code,
@@ -81,11 +81,6 @@ function errorHeaders(error: GatewayError, status: number): string[] {
   if (status === 503) headers.push('Retry-After', '5')
   if (status >= 500) headers.push('Proxy-Status', `${PROXY_NAME}; error=${error.proxyError}`)
   return headers
-}
-
-/** `ERR_SESSION_REQUIRED` as the last part of its URN: `session-required`. */
-function slug(code: string): string {
-  return code.slice('ERR_'.length).toLowerCase().replaceAll('_', '-')
 }
 
 /** Everything in it is from closed sets but the request id, which is ours or checked where it was read. */

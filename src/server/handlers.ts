@@ -20,6 +20,8 @@ export interface HandlersParts {
   readonly record: (exchange: Exchange) => void
   readonly clock: Clock
   readonly onChunk: ChunkMeter
+  /** No connection outlives its answer any more. */
+  readonly isDraining: () => boolean
 }
 
 /** Answers what arrives, whatever it ends in, and has it recorded once. The only place that turns an error into bytes. */
@@ -52,6 +54,7 @@ export class RequestHandlers implements Handlers {
   ): Promise<void> {
     const startedMs = performance.now()
     const visit = createVisit(arrived, exchange)
+    visit.mustClose = this.#parts.isDraining()
     try {
       const answer = await work.run(visit).catch((error: unknown) => this.#failed(visit, error))
       if (answer !== undefined) await this.#reply(visit, work.response, answer)

@@ -1,0 +1,54 @@
+/**
+ * Runs the tests: `node scripts/test.ts [suite | folder | file …]`. Prints what `node --test` prints, and last one plain line,
+ * `N passed, N failed, N skipped`, which a machine can read. Exits 1 when a test failed or none was found.
+ */
+import { globSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+
+const checkout = resolve(import.meta.dirname, '..')
+
+/** A suite's name, and the files it runs. `default` is what `npm test` runs: everything that needs minutes, not more. */
+const suites: Readonly<Record<string, readonly string[]>> = {
+  default: ['test/*.test.ts', 'test/{unit,contract,integration,e2e,security,config}/**/*.test.ts'],
+  security: ['test/security/**/*.test.ts'],
+  interop: ['test/interop/**/*.test.ts'],
+  soak: ['test/soak/**/*.test.ts'],
+}
+
+/** A file that hangs must not hang the run; the soak tests are the ones that may take their time. */
+const fileTimeoutMs = process.argv.includes('soak') ? Number.POSITIVE_INFINITY : 180_000
+
+interface Counts {
+  readonly passed: number
+  readonly failed: number
+  readonly skipped: number
+}
+
+async function runTests(files: string[]): Promise<Counts> {
+  const counts = { passed: 0, failed: 0, skipped: 0 }
+  if (files.length === 0) return counts // an empty list would make node:test look for files by itself
+  const events = run({ files, cwd: checkout, concurrency: 2, timeout: fileTimeoutMs })
+  events.on('test:summary', ({ file, counts: all }) => {
+    if (file !== undefined) return // one file's own count; the last summary is over all of them
+    counts.passed = all.passed
+    counts.failed = all.tests - all.passed - all.skipped - all.todo
+    counts.skipped = all.skipped + all.todo
+  })
+  for await (const text of events.compose(spec)) process.stdout.write(text)
+  return counts
+}
+
+function patternsOf(name: string): readonly string[] {
+  const isFolder = statSync(resolve(checkout, name), { throwIfNoEntry: false })?.isDirectory() === true
+  return suites[name] ?? [isFolder ? `${name}/**/*.test.ts` : name]
+}
+
+const asked = process.argv.slice(2)
+const patterns = (asked.length === 0 ? ['default'] : asked).flatMap(patternsOf)
+const files = globSync(patterns, { cwd: checkout }).sort()
+if (files.length === 0) process.stderr.write(`no test file matches ${patterns.join(' ')}\n`)
+const counts = await runTests(files.map((file) => resolve(checkout, file)))
+process.stdout.write(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
+process.exitCode = counts.failed > 0 || files.length === 0 ? 1 : 0
