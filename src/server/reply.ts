@@ -38,8 +38,10 @@ export async function sendAnswer(response: ServerResponse, answer: Answer, visit
     visit.exchange.responseBodyBytes += chunk.length
     visit.onChunk(chunk.length)
   })
-  // An event stream's first byte may be minutes away; its reader wants the head now.
-  response.flushHeaders()
+  // A small answer leaves in one write, head and body together; but an event stream's first byte may be minutes away,
+  // and its reader wants the head now.
+  const flush = setImmediate(() => response.flushHeaders())
+  response.once('close', () => clearImmediate(flush))
   await pipeline(body, response, { end: !isEarly })
   if (isEarly) {
     await discard(visit.body)

@@ -57,11 +57,14 @@ export interface SessionEngine extends AsyncDisposable {
    * may be called again when another writer came between; it may throw, and then nothing is stored.
    */
   transition(key: string, decide: (now: SessionData) => Transition): Promise<TransitionResult>
-  /** Deletes the row; true if there was one. */
+  /** Deletes the session; true if there was one. As everywhere, one that is over or cannot be read counts as none, and stays. */
   delete(key: string): Promise<boolean>
   /** Every unexpired, readable session, in no particular order, streamed. Empty where nothing is kept on a server. */
   entries(): AsyncIterable<SessionEntry>
-  /** Deletes at most `limit` expired sessions and returns how many; fewer than `limit` means that none is left. */
+  /**
+   * Deletes at most `limit` expired sessions and returns how many; fewer than `limit` means that none is left. Where the
+   * store keeps the date beside the data (db), the date alone decides, as in Django.
+   */
   clearExpired(limit: number): Promise<number>
   /** Resolves when the store answers; for readiness. */
   ping(): Promise<void>

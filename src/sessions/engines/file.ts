@@ -14,6 +14,7 @@ import {
   type Standing,
 } from '../files/session-folder.ts'
 import { claimFreshKey } from '../fresh-key.ts'
+import { createKeyQueue } from '../key-queue.ts'
 import { fileKeyVerdict } from '../key-verdict.ts'
 import { isErrno, storeUnavailable } from '../store-failure.ts'
 import { readStoredText } from '../stored-text.ts'
@@ -42,7 +43,8 @@ const MAX_RETRIES = 20
  *
  * - A save is acknowledged after the file, its name and the folder are durable. Django syncs nothing and swallows errors.
  * - A change is computed and stored under a lock of the key, so that none is lost and nothing deleted comes back.
- *   Django takes no lock; what it deletes or writes while a change is computed is still noticed just before the rename.
+ *   Django takes no lock; what it deletes or writes while a change is computed is noticed until some microseconds
+ *   before the rename.
  * - An integer `_session_expiry` counts from the file's modification time. Django's own server side never ends such a
  *   session; here it ends when its cookie does.
  * - An expired file is left to `clearExpired` and never replaced by a new empty session. What is not readable as a
@@ -67,6 +69,7 @@ class FileSessions implements SessionEngine {
   readonly #options: FileSessionsOptions
   /** Where the last `clearExpired` stopped: starting over with each batch would read a large folder thousands of times. */
   #sweep: Dir | undefined
+  readonly #sweeps = createKeyQueue<'sweep'>()
 
   constructor(folder: SessionFolder, locks: FolderLocks, options: FileSessionsOptions) {
     this.#folder = folder
@@ -101,32 +104,23 @@ class FileSessions implements SessionEngine {
   }
 
   async *entries(): AsyncIterable<SessionEntry> {
-    const names = await guard(() => this.#folder.list())
-    for await (const { name } of names) {
-      const parsed = this.#folder.parseName(name)
-      const loaded = parsed?.kind === 'session' ? await guard(() => this.#load(parsed.key)) : undefined
-      if (parsed?.kind === 'session' && loaded?.found) {
-        yield { key: parsed.key, data: loaded.data, expiresAt: loaded.expiresAt }
+    const listing = await guard(() => this.#folder.list())
+    try {
+      for (let entry = await guard(() => listing.read()); entry !== null; entry = await guard(() => listing.read())) {
+        const name = this.#folder.parseName(entry.name)
+        if (name?.kind !== 'session') continue
+        const { key } = name
+        const loaded = await guard(() => this.#load(key))
+        if (loaded.found) yield { key, data: loaded.data, expiresAt: loaded.expiresAt }
       }
+    } finally {
+      await listing.close()
     }
   }
 
-  /** Also removes temporary files that were left over for an hour; they do not count. Not for several calls at once. */
+  /** Also removes temporary files that were left over for an hour; they do not count. */
   async clearExpired(limit: number): Promise<number> {
-    return await guard(async () => {
-      let count = 0
-      // A listing that was continued has not seen what expired before its place meanwhile: then one more, from the start.
-      for (let isWhole = false; !isWhole; ) {
-        isWhole = this.#sweep === undefined
-        this.#sweep ??= await this.#folder.list()
-        for (let entry = await this.#sweep.read(); entry !== null; entry = await this.#sweep.read()) {
-          if (await this.#clear(entry.name)) count++
-          if (count >= limit) return count
-        }
-        await this.#endSweep()
-      }
-      return count
-    })
+    return await guard(() => this.#sweeps('sweep', () => this.#clearBatch(limit)))
   }
 
   async ping(): Promise<void> {
@@ -136,6 +130,21 @@ class FileSessions implements SessionEngine {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#endSweep()
     await this.#locks[Symbol.asyncDispose]()
+  }
+
+  async #clearBatch(limit: number): Promise<number> {
+    let count = 0
+    // A listing that was continued has not seen what expired before its place meanwhile: then one more, from the start.
+    for (let isWhole = false; !isWhole; ) {
+      isWhole = this.#sweep === undefined
+      this.#sweep ??= await this.#folder.list()
+      for (let entry = await this.#sweep.read(); entry !== null; entry = await this.#sweep.read()) {
+        if (await this.#clear(entry.name)) count++
+        if (count >= limit) return count
+      }
+      await this.#endSweep()
+    }
+    return count
   }
 
   async #load(key: string): Promise<LoadResult> {

@@ -1,4 +1,4 @@
-import { type BigIntStats, constants } from 'node:fs'
+import { type BigIntStats, constants, lstatSync, renameSync } from 'node:fs'
 import * as nodeFiles from 'node:fs/promises'
 import { join } from 'node:path'
 import { isFileKey } from '../../django/session-key.ts'
@@ -8,7 +8,13 @@ import { isErrno } from '../store-failure.ts'
 import { MAX_STORED_TEXT_BYTES } from '../stored-text.ts'
 
 /** The calls to the operating system that the folder is made of; an argument, so that tests can let each one fail. */
-export type FileCalls = Pick<typeof nodeFiles, 'access' | 'lstat' | 'open' | 'opendir' | 'rename' | 'stat' | 'unlink'>
+export interface FileCalls extends Pick<typeof nodeFiles, 'access' | 'open' | 'opendir' | 'rename' | 'unlink'> {
+  readonly lstat: (path: string, options: { readonly bigint: true }) => Promise<BigIntStats>
+  readonly lstatSync: (path: string, options: { readonly bigint: true }) => BigIntStats
+  readonly renameSync: (from: string, to: string) => void
+}
+
+const systemCalls: FileCalls = { ...nodeFiles, lstatSync, renameSync }
 
 export interface SessionFolderOptions {
   /** Django's SESSION_FILE_PATH, or the system's temporary directory. It must exist; Django does not create it either. */
@@ -70,7 +76,7 @@ export class SessionFolder {
   readonly #temporarySuffix: () => string
 
   /** @param temporarySuffix Eight fresh characters of `a-z0-9`, as Python's `mkstemp` appends. */
-  constructor({ directory, prefix, files = nodeFiles }: SessionFolderOptions, temporarySuffix: () => string) {
+  constructor({ directory, prefix, files = systemCalls }: SessionFolderOptions, temporarySuffix: () => string) {
     if (!/^[^/\\\0]+$/.test(prefix)) throw new TypeError('the prefix of session files is no part of a file name')
     this.#directory = directory
     this.#prefix = prefix
@@ -121,29 +127,25 @@ export class SessionFolder {
 
   /**
    * Puts new text in the place of `file`, if the name still leads to it: `gone` if it was deleted, `changed` if another
-   * file took its place meanwhile; then nothing is stored. Between this look and the rename a program that takes no
-   * lock (Django) may still come in, for as long as two system calls are apart; its own window is longer.
+   * file took its place meanwhile; then nothing is stored.
    */
   async replace(key: string, file: SessionFile, content: { text: string; at: EpochMs }): Promise<Standing> {
     const staged = await this.#stage(key, content.text, content.at)
-    let standing: Standing
     try {
-      standing = await this.standing(key, file)
-      if (standing === 'same') await this.#files.rename(staged, this.#pathOf(key))
+      const standing = this.#renameOver(key, file, staged)
+      if (standing === 'same') await this.#sync()
       else await this.#files.unlink(staged)
+      return standing
     } catch (error) {
       await this.#discard(staged)
       throw error
     }
-    if (standing === 'same') await this.#sync()
-    return standing
   }
 
   /** Tells whether the name still leads to this file. */
   async standing(key: string, file: SessionFile): Promise<Standing> {
     try {
-      const now = await this.#files.lstat(this.#pathOf(key), { bigint: true })
-      return now.ino === file.state.ino && now.dev === file.state.dev ? 'same' : 'changed'
+      return compare(await this.#files.lstat(this.#pathOf(key), { bigint: true }), file)
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return 'gone'
       throw error
@@ -165,8 +167,8 @@ export class SessionFolder {
   /** Removes a temporary file that a process left behind when it died; one that may be in use stays. */
   async removeLeftOver(name: string, now: EpochMs): Promise<void> {
     const path = join(this.#directory, name)
-    const state = await this.#files.lstat(path).catch(ignoreAbsence)
-    if (state?.isFile() && state.mtimeMs < now - LEFT_OVER_AFTER_MS) {
+    const state = await this.#files.lstat(path, { bigint: true }).catch(ignoreAbsence)
+    if (state?.isFile() && Number(state.mtimeMs) < now - LEFT_OVER_AFTER_MS) {
       await this.#files.unlink(path).catch(ignoreAbsence)
     }
   }
@@ -188,6 +190,26 @@ export class SessionFolder {
   async check(): Promise<void> {
     const { R_OK, W_OK, X_OK } = constants
     await this.#files.access(join(this.#directory, '.'), R_OK | W_OK | X_OK)
+  }
+
+  /**
+   * The only calls that hold up the process, two of them, on names alone: between the look and the rename a program that
+   * takes no lock (Django, at a log-out) may delete the file, and the rename would bring it back. No system call that
+   * Node has does both at once. Like this they are some microseconds apart; through the thread pool it was long enough to
+   * revive a few of two hundred sessions that Django deleted in the middle of a stream of changes.
+   */
+  #renameOver(key: string, file: SessionFile, staged: string): Standing {
+    const path = this.#pathOf(key)
+    let now: BigIntStats
+    try {
+      now = this.#files.lstatSync(path, { bigint: true })
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return 'gone'
+      throw error
+    }
+    const standing = compare(now, file)
+    if (standing === 'same') this.#files.renameSync(staged, path)
+    return standing
   }
 
   #pathOf(key: string): string {
@@ -245,6 +267,10 @@ export class SessionFolder {
 
 /** Where a name leads, compared with a file that was opened under it. */
 export type Standing = 'same' | 'changed' | 'gone'
+
+function compare(now: BigIntStats, file: SessionFile): Standing {
+  return now.ino === file.state.ino && now.dev === file.state.dev ? 'same' : 'changed'
+}
 
 function ignoreAbsence(error: unknown): undefined {
   if (!isErrno(error, 'ENOENT')) throw error
