@@ -1,4 +1,4 @@
-import type { Stats } from 'node:fs'
+import { lstatSync, renameSync } from 'node:fs'
 import * as nodeFiles from 'node:fs/promises'
 import type { FileCalls } from '../../../src/sessions/files/session-folder.ts'
 
@@ -18,8 +18,15 @@ export function watchFiles(before: BeforeCall): FileCalls {
     rename: (from, to) => watched('rename', to, () => nodeFiles.rename(from, to)),
     unlink: (path) => watched('unlink', path, () => nodeFiles.unlink(path)),
     opendir: (path, options) => watched('opendir', path, () => nodeFiles.opendir(path, options)),
-    lstat: ((path: string, options: { bigint: true }) =>
-      watched('lstat', path, (): Promise<Stats | unknown> => nodeFiles.lstat(path, options))) as FileCalls['lstat'],
+    lstat: (path, options) => watched('lstat', path, () => nodeFiles.lstat(path, options)),
+    lstatSync: (path, options) => {
+      before('lstat', nameOf(path))
+      return lstatSync(path, options)
+    },
+    renameSync: (from, to) => {
+      before('rename', nameOf(to))
+      renameSync(from, to)
+    },
     open: (path, flags, mode) =>
       watched('open', path, async () => watchHandle(await nodeFiles.open(path, flags, mode), String(path))),
   }

@@ -1,0 +1,186 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is what these files hold.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { loadText, MINIMAL, withRoutes, withSections } from '../../config/sample.ts'
+
+const BARE = `version: 1
+upstreams: { app: { servers: ["http://127.0.0.1:8000"] } }
+routes: [{ id: app, match: { path: /* }, upstream: app }]
+`
+
+test('the smallest file has every default', async () => {
+  const { config } = await loadText(BARE)
+  assert.deepEqual(config, {
+    version: 1,
+    mode: 'enforce',
+    listen: [{ address: { kind: 'tcp', host: '127.0.0.1', port: 8080 }, text: '127.0.0.1:8080' }],
+    hosts: [],
+    workers: 1,
+    trustedProxies: [],
+    session: {
+      engine: {
+        kind: 'db',
+        database: { kind: 'sqlite', path: '/work/var/sessiongate.sqlite3', isOwn: true, useTz: true, create: false },
+      },
+      cookie: { name: 'sessionid', path: '/', domain: undefined, secure: 'auto', httpOnly: true, sameSite: 'Lax' },
+      cookieAgeMs: 1_209_600_000,
+      expireAtBrowserClose: false,
+      saveEveryRequest: false,
+      secretKey: { generated: true },
+      secretKeyFallbacks: [],
+      saltClass: 'SessionStore',
+      authKey: 'userInfo',
+      userId: undefined,
+      duplicateCookies: 'last',
+      expiryDates: 'iso',
+      maxAgeMs: undefined,
+      maxBytes: 65_536,
+      storeTimeoutMs: 1000,
+      clearExpired: { everyMs: 3_600_000, batch: 1000 },
+    },
+    signing: {
+      algorithm: 'HS256',
+      issuer: 'sessiongate',
+      ttlMs: 60_000,
+      bind: 'session',
+      maxBytes: 4000,
+      keys: { generated: true },
+    },
+    login: { url: '/login', nextParam: 'next', allowedHosts: [], guard: true },
+    upstreams: new Map([
+      [
+        'app',
+        {
+          name: 'app',
+          servers: [{ origin: 'http://127.0.0.1:8000', host: '127.0.0.1', port: 8000 }],
+          passHost: true,
+          sessionCookie: 'strip',
+          timeouts: { connectMs: 2000, firstByteMs: 30_000, idleMs: 60_000 },
+          retries: 1,
+        },
+      ],
+    ]),
+    routes: [
+      {
+        id: 'app',
+        match: { hosts: [], paths: ['/*'], methods: [] },
+        access: { auth: 'optional', require: [], mode: 'enforce', crossSite: 'off' },
+        ambiguousPaths: 'refuse',
+        methodOverrides: 'cut',
+        upstream: 'app',
+        usesSession: true,
+        login: { url: '/login', nextParam: 'next', allowedHosts: [], guard: true },
+        onDeny: 'auto',
+        onStoreError: 'unavailable',
+        include: undefined,
+        writeback: { allow: [], commands: [] },
+        headers: { session: new Map(), request: new Map(), response: new Map() },
+        maxBodyBytes: 10_485_760,
+        websocket: { origins: [], idleMs: 300_000 },
+      },
+    ],
+    ownHeaders: [],
+    admin: {
+      listen: { address: { kind: 'tcp', host: '127.0.0.1', port: 9901 }, text: '127.0.0.1:9901' },
+      token: undefined,
+    },
+    probes: undefined,
+    logging: { level: 'info', access: true },
+    shutdown: { drainMs: 20_000, readinessDelayMs: 0 },
+  })
+})
+
+test('every route has what it needs, whoever said it', async () => {
+  const text = withSections(
+    'mode: observe',
+    'login: { url: /login, next_param: to, allowed_hosts: [b.example.com] }',
+    'upstreams: { app: { servers: ["http://a"], include: [userInfo], writeback: { allow: ["*"], commands: [expiry] } } }',
+  ).replace(
+    'routes:\n',
+    `routes:
+  - { id: all, match: { path: /a, method: [GET, POST] }, upstream: app, include: null, login: { url: "https://b.example.com/" } }
+  - { id: some, match: { host: APP.example.com, path: /b }, upstream: app, mode: enforce, include: [cart], writeback: { allow: [cart] } }
+  - { id: none, match: { path: /c }, upstream: app, session: none, websocket: false, limits: { body: null }, csrf: same-site }
+`,
+  )
+  const { config } = await loadText(text)
+  const [all, some, none, login] = config.routes
+  assert.equal(all?.include, undefined)
+  assert.deepEqual(all?.match.methods, ['GET', 'POST'])
+  assert.deepEqual(all?.login, {
+    url: 'https://b.example.com/',
+    nextParam: 'to',
+    allowedHosts: ['b.example.com'],
+    guard: true,
+  })
+  assert.deepEqual(all?.writeback, { allow: ['*'], commands: ['expiry'] })
+  assert.equal(all?.access.mode, 'observe')
+  assert.deepEqual(some?.match.hosts, ['app.example.com'])
+  assert.deepEqual(some?.include, ['cart'])
+  assert.deepEqual(some?.writeback, { allow: ['cart'], commands: [] })
+  assert.equal(some?.access.mode, 'enforce')
+  assert.equal(none?.usesSession, false)
+  assert.equal(none?.websocket, undefined)
+  assert.equal(none?.maxBodyBytes, undefined)
+  assert.equal(none?.access.crossSite, 'same-site')
+  assert.deepEqual(login?.include, ['userInfo'])
+})
+
+test('every engine of this version stands on what the file says', async () => {
+  const file = await loadText(withSections('session: { engine: file, file_path: ./sessions }'))
+  assert.deepEqual(file.config.session.engine, { kind: 'file', directory: '/work/sessions' })
+  const temporary = await loadText(withSections('session: { engine: file }'), { env: { TMPDIR: '/var/tmp' } })
+  assert.deepEqual(temporary.config.session.engine, { kind: 'file', directory: '/var/tmp' })
+  const memory = await loadText(
+    withSections('session: { engine: cache, cache_alias: a }', 'caches: { a: { backend: memory } }'),
+  )
+  assert.deepEqual(memory.config.session.engine, { kind: 'cache', cache: { kind: 'memory', alias: 'a' } })
+  const secret = 'k'.repeat(32)
+  const cookies = await loadText(
+    withSections(`session: { engine: signed_cookies, secret_key: ${secret} }`, `keys: [{ id: a, secret: ${secret} }]`),
+  )
+  assert.deepEqual(cookies.config.session.engine, { kind: 'signed_cookies' })
+  const database = await loadText(
+    withSections('database: { url: "sqlite:/data/db.sqlite3", create: true, use_tz: false }'),
+  )
+  assert.deepEqual(database.config.session.engine, {
+    kind: 'db',
+    database: { kind: 'sqlite', path: '/data/db.sqlite3', isOwn: false, useTz: false, create: true },
+  })
+})
+
+test('ages are seconds where no unit is written', async () => {
+  const { config } = await loadText(withSections('session: { cookie_age: 1209600, max_age: 3600 }'))
+  assert.equal(config.session.cookieAgeMs, 1_209_600_000)
+  assert.equal(config.session.maxAgeMs, 3_600_000)
+})
+
+test('null turns off what can be off', async () => {
+  const { config } = await loadText(
+    withSections('session: { clear_expired: null, local_cache: null, user_id: null }', 'admin: off'),
+  )
+  assert.equal(config.session.clearExpired, undefined)
+  assert.equal(config.session.userId, undefined)
+  assert.equal(config.admin, undefined)
+})
+
+test('the headers that are ours are named once, whatever their case', async () => {
+  const text = withRoutes(
+    'id: x, match: { path: /x }, upstream: app, headers: { session: { X-User: a, X-Id: b }, response: { X-Frame-Options: DENY } }',
+    'id: y, match: { path: /y }, upstream: app, headers: { request: { x-user: c } }',
+  )
+  const { config } = await loadText(text)
+  assert.deepEqual(config.ownHeaders.map((name) => name.toLowerCase()).sort(), ['x-id', 'x-user'])
+})
+
+test('hosts are lower-case, and sockets start at the working directory', async () => {
+  const { config } = await loadText(withSections('hosts: [APP.example.com]', 'listen: [{ address: "unix:gate.sock" }]'))
+  assert.deepEqual(config.hosts, ['app.example.com'])
+  assert.deepEqual(config.listen[0]?.address, { kind: 'unix', path: '/work/gate.sock' })
+})
+
+test('a configuration prints no secret', async () => {
+  const { config } = await loadText(withSections(`session: { secret_key: hunter2 }`))
+  assert.ok(!JSON.stringify(config).includes('hunter2'))
+  assert.ok(!MINIMAL.includes('hunter2'))
+})
