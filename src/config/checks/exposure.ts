@@ -60,9 +60,12 @@ function warnOfRoute(context: CheckContext, at: number, route: FileRoute): void 
   const asks = route.auth === 'required' || route.require.length > 0 || route.allow !== undefined
   const isUnsure = ['auth', 'require', 'allow', 'session'].some((key) => context.isUnsure([...path, key]))
   if (!asks && !isUnsure) {
+    const name = context.isUnsure([...path, 'id'])
+      ? 'this route'
+      : `the route ${context.quote([...path, 'id'], route.id)}`
     const reason = route.session === 'none' ? 'session: none' : `auth: ${route.auth}`
     context.warn([...path, 'id'], {
-      message: `the route ${context.quote([...path, 'id'], route.id)} is open to strangers (${reason})`,
+      message: `${name} is open to strangers (${reason})`,
       ...(route.auth === 'public' || route.session === 'none'
         ? {}
         : { hint: 'write auth: required, or auth: public if that is meant' }),

@@ -1,0 +1,35 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { globSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+
+const checkout = resolve(import.meta.dirname, '../..')
+
+export interface ExampleFile {
+  /** From the top of the repository. */
+  readonly name: string
+  readonly text: string
+}
+
+/** The demo and all examples. */
+export function exampleFiles(): ExampleFile[] {
+  return ['config/sessiongate.yaml', ...globSync('config/examples/*.yaml', { cwd: checkout }).sort()].map((name) => ({
+    name,
+    text: readFileSync(join(checkout, name), 'utf8'),
+  }))
+}
+
+/** What the examples ask of the machine they run on. */
+export const exampleEnv: Readonly<Record<string, string>> = {
+  SECRET_KEY: `django-insecure-${'0123456789abcdef'.repeat(3)}`,
+}
+
+/** A key as `openssl genpkey -algorithm ed25519` makes it, under the path that the examples name. */
+export function exampleSecrets(): Readonly<Record<string, string>> {
+  const { privateKey } = generateKeyPairSync('ed25519')
+  return {
+    '/run/secrets/sessiongate_ed25519.pem': String(privateKey.export({ type: 'pkcs8', format: 'pem' })),
+    '/run/secrets/sessiongate_key': `${'k'.repeat(43)}\n`,
+    '/run/secrets/secret_key': `${'s'.repeat(50)}\n`,
+    '/run/secrets/admin_token': `${'t'.repeat(43)}\n`,
+  }
+}
