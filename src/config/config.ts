@@ -185,7 +185,7 @@ export interface RouteConfig {
   /** The route's, else the upstream's, else nothing. */
   readonly writeback: WritebackConfig
   readonly headers: RouteHeadersConfig
-  /** Of a request body; `undefined` = no limit (`limits: { body: null }`). Default 10 MiB. */
+  /** Of a request body; `undefined` = no limit, which is the default: bodies are streamed, never kept. */
   readonly maxBodyBytes: number | undefined
   /** `undefined` = `websocket: false`. */
   readonly websocket: WebsocketConfig | undefined

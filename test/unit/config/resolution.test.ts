@@ -75,7 +75,7 @@ test('the smallest file has every default', async () => {
         include: undefined,
         writeback: { allow: [], commands: [] },
         headers: { session: new Map(), request: new Map(), response: new Map() },
-        maxBodyBytes: 10_485_760,
+        maxBodyBytes: undefined,
         websocket: { origins: [], idleMs: 300_000 },
       },
     ],
