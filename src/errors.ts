@@ -8,7 +8,6 @@ export const errorTable = {
   ERR_TARGET_AMBIGUOUS: { status: 400, title: 'The request target can be read in more than one way' },
   ERR_HOST_INVALID: { status: 400, title: 'The Host header is missing or not acceptable' },
   ERR_WEBSOCKET_HANDSHAKE: { status: 400, title: 'The WebSocket handshake is not acceptable' },
-  ERR_DUPLICATE_COOKIE: { status: 400, title: 'The session cookie was sent more than once' },
   ERR_SESSION_REQUIRED: { status: 401, title: 'A login is required' },
   ERR_FORBIDDEN: { status: 403, title: 'The session does not permit this request' },
   ERR_CROSS_SITE: { status: 403, title: 'The request came from another site' },

@@ -4,6 +4,7 @@ import type { Config } from './config/config.ts'
 import { openHousekeeping } from './housekeeping.ts'
 import { createChunkMeter } from './lib/chunk-memory.ts'
 import { systemClock } from './lib/clock.ts'
+import { explainRuntime } from './lib/runtime-floor.ts'
 import { createAccessLog } from './observe/access-log.ts'
 import { failureFields } from './observe/failure.ts'
 import { type OpenLog, openLog } from './observe/log.ts'
@@ -167,6 +168,8 @@ function announce(
 ): void {
   for (const { address } of about.listeners) log.info('listening', { address })
   for (const { address } of about.operators) log.info('operator listening', { address })
+  const flaw = explainRuntime(process.versions.node)
+  if (flaw !== undefined) log.warn('old runtime', { warning: flaw })
   for (const { message, file, line } of about.warnings)
     log.warn('configuration warning', { warning: message, file, line })
 }

@@ -56,6 +56,7 @@ function compileRoute(config: Config, route: RouteConfig, parts: RouteParts): Ro
     decide: compileAccess(access, config.session.authKey),
     login: createLogin(route.login),
     upstream,
+    idleMs: upstreamConfig.timeouts.idleMs,
     upstreamHost: upstreamConfig.passHost ? undefined : hostOf(upstreamConfig),
     sessionCookie: upstreamConfig.sessionCookie,
     cleanRequest: compileClientHeaderFilter({

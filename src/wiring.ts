@@ -53,7 +53,11 @@ export function wire(config: Config, { sessions, generatedKey, onRoute }: Wiring
       jwks: jwksText(config, keys),
       sessions: store,
       cookie,
-      readCookie: (visit) => readCookie(visit.raw, cookie.name),
+      readCookie(visit) {
+        const { value, count } = readCookie(visit.raw, cookie.name)
+        const isAmbiguous = count > 1 && config.session.duplicateCookies === 'refuse'
+        return { value: isAmbiguous ? undefined : value, count }
+      },
       afterLogout: config.login.url,
     }),
   })

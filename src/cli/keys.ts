@@ -9,7 +9,9 @@ const curves = { EdDSA: 'ed25519', ES256: 'P-256' } as const
 
 /** `keys new`, `keys derive`: what the signing of assertions needs, without a session or a server. */
 export function createKeysCommand(context: CliContext): Command {
-  const keys = new Command('keys').description('make signing keys, and derive what an app verifies with')
+  const keys = new Command('keys')
+    .description('make signing keys, and derive what an app verifies with')
+    .addHelpText('after', '\nExample:\n  sessiongate keys new')
   keys
     .command('new')
     .description('print a new signing key')
@@ -25,7 +27,7 @@ export function createKeysCommand(context: CliContext): Command {
     .requiredOption('--upstream <name>', "the upstream's name, which is the assertion's aud")
     .option('--key <id>', 'the id of the key; default the first, which signs')
     .addOption(configOption())
-    .addHelpText('after', '\nExample:\n  sessiongate keys derive --upstream legacy --config config/sessiongate.yaml')
+    .addHelpText('after', '\nExample:\n  sessiongate keys derive --upstream app --config config/sessiongate.yaml')
     .action(async (options: { upstream: string; key?: string; config: string }) => {
       context.print(`${await derive(context, options)}\n`)
     })

@@ -42,6 +42,12 @@ function createProgram(context: CliContext): Command {
   return program
 }
 
+/** What failed, and what stood behind it. */
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.cause === undefined ? error.message : `${error.message}: ${wordsOf(error.cause)}`
+}
+
 function withDescendants(command: Command): Command[] {
   return [command, ...command.commands.flatMap(withDescendants)]
 }
@@ -57,6 +63,6 @@ function exitCodeOf(error: unknown, context: CliContext): number {
     if (error.message !== '') context.tell(`sessiongate: ${error.message}\n`)
     return error.exitCode
   }
-  context.tell(`sessiongate: ${error instanceof Error ? error.message : String(error)}\n`)
+  context.tell(`sessiongate: ${wordsOf(error)}\n`)
   return exitCodes.failed
 }

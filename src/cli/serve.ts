@@ -11,9 +11,11 @@ export function createServeCommand(context: CliContext): Command {
     .addHelpText('after', '\nExample:\n  sessiongate serve --config config/sessiongate.yaml')
     .action(async (options: { config: string }) => {
       const { config, warnings } = await readConfig(context, options.config)
+      // Before anything listens: a supervisor may ask for the end the moment it sees the first line.
+      const stop = signalled()
       await using gateway = await context.openGateway(config, { warnings, version: context.version })
       context.tell(`sessiongate listens on ${gateway.addresses.map(urlOf).join(', ')}\n`)
-      await signalled()
+      await stop
       await drainOrCut(gateway)
     })
 }

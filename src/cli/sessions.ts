@@ -16,7 +16,9 @@ interface ReadOptions {
 
 /** `sessions list|show|revoke|clear-expired|decode`: by public id, straight at the store, with or without a gateway running. */
 export function createSessionsCommand(context: CliContext): Command {
-  const sessions = new Command('sessions').description('look at the stored sessions, end them, read their encoding')
+  const sessions = new Command('sessions')
+    .description('look at the stored sessions, end them, read their encoding')
+    .addHelpText('after', '\nExample:\n  sessiongate sessions list')
   addList(sessions, context)
   addShow(sessions, context)
   addRevoke(sessions, context)
@@ -64,6 +66,7 @@ function addShow(sessions: Command, context: CliContext): void {
     .command('show')
     .description("print one session's data")
     .argument('<public-id>', 'as in list, in logs, and as sid in assertions')
+    .option('--json', 'as JSON, which it is anyway')
     .option('--show-keys', 'print the session key too: whoever has it has the session')
     .addOption(configOption())
     .addHelpText('after', '\nExample:\n  sessiongate sessions show 0mHNQ3bYw5Yl5tqcKQ8y0g')
@@ -124,6 +127,7 @@ function addDecode(sessions: Command, context: CliContext): void {
     .command('decode')
     .description('read what session_data or a session file holds, and tell which key signed it')
     .argument('<text>', '`-` reads stdin')
+    .option('--json', 'as JSON, which it is anyway')
     .addOption(configOption())
     .addHelpText('after', '\nExample:\n  sessiongate sessions decode - < /tmp/sessionid0a1b2c')
     .action(async (text: string, options: ReadOptions) => {

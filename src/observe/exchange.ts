@@ -203,7 +203,6 @@ const reasonOfCode: Readonly<Partial<Record<ErrorCode, LocalReason>>> = {
   ERR_TARGET_TOO_LONG: 'http_request_error',
   ERR_HOST_INVALID: 'http_request_error',
   ERR_WEBSOCKET_HANDSHAKE: 'http_request_error',
-  ERR_DUPLICATE_COOKIE: 'http_request_error',
   ERR_METHOD_NOT_ALLOWED: 'http_request_error',
   ERR_REQUEST_TIMEOUT: 'http_request_error',
   ERR_EXPECTATION_FAILED: 'http_request_error',

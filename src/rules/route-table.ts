@@ -23,6 +23,8 @@ export interface RouteTable<R> {
    * or is ambiguous in itself and not every reading leads to this one route, which must allow it.
    */
   select(request: RoutedRequest): R
+  /** @throws {GatewayError} `ERR_HOST_UNKNOWN` for a host that no route and no entry of the served hosts names. */
+  requireHost(host: string): void
 }
 
 /**
@@ -51,12 +53,17 @@ export function compileRouteTable<R extends RoutedRule>(
   const servesAny = servedHosts.length === 0 && matches.some((match) => match.hosts.length === 0)
   const findMisreadings = compileMisreadings(matches)
 
+  function requireHost(host: string): void {
+    if (!servesAny && !written.names(host.toLowerCase())) {
+      throw new GatewayError('ERR_HOST_UNKNOWN', 'no route and no entry of `hosts` names the host')
+    }
+  }
+
   return {
+    requireHost,
     select({ method, host, target }) {
       const name = host.toLowerCase()
-      if (!servesAny && !written.names(name)) {
-        throw new GatewayError('ERR_HOST_UNKNOWN', 'no route and no entry of `hosts` names the host')
-      }
+      requireHost(name)
       const number = written.find(name, target.path, method)
       const selected = routes[number]
       if (selected === undefined) throw notFound(target)

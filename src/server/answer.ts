@@ -77,10 +77,15 @@ const pageHeaders: RawHeaders = [
 function errorHeaders(error: GatewayError, status: number): string[] {
   const headers: string[] = []
   if (status === 401) headers.push('WWW-Authenticate', 'Session realm="sessiongate"')
-  if (status === 405) headers.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS')
+  if (status === 405) headers.push('Allow', allowed(error).join(', '))
   if (status === 503) headers.push('Retry-After', '5')
   if (status >= 500) headers.push('Proxy-Status', `${PROXY_NAME}; error=${error.proxyError}`)
   return headers
+}
+
+/** RFC 9110, section 15.5.6: what the address takes; where it takes what its app takes, everything that is forwarded. */
+function allowed({ facts }: GatewayError): readonly string[] {
+  return Array.isArray(facts.allow) ? facts.allow : ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 }
 
 /** Everything in it is from closed sets but the request id, which is ours or checked where it was read. */

@@ -151,7 +151,7 @@ export class Descent {
   #cookieFor(visit: Visit, appCookie: AppCookie, saved: SaveResult | undefined): string | undefined {
     const isSecure = visit.place?.isSecure ?? false
     if (saved?.kind === 'stored') {
-      if (appCookie !== undefined && saved.reason === 'refreshed') return undefined
+      if (saved.key === appCookie?.key) return undefined
       visit.exchange.cookieSet = saved.reason
       return this.#parts.cookie.issue(saved.key, saved.data, { now: this.#parts.clock(), isSecure })
     }

@@ -54,7 +54,6 @@ export class RequestHandlers implements Handlers {
   ): Promise<void> {
     const startedMs = performance.now()
     const visit = createVisit(arrived, exchange)
-    visit.mustClose = this.#parts.isDraining()
     try {
       const answer = await work.run(visit).catch((error: unknown) => this.#failed(visit, error))
       if (answer !== undefined) await this.#reply(visit, work.response, answer)
@@ -66,6 +65,8 @@ export class RequestHandlers implements Handlers {
   }
 
   async #reply(visit: Visit, response: ServerResponse, answer: Answer): Promise<void> {
+    // The end may have been called for since the request came.
+    visit.mustClose ||= this.#parts.isDraining()
     try {
       await sendAnswer(response, this.#closeOwn(visit, answer), visit)
     } catch (error) {

@@ -1,11 +1,12 @@
+import { unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { RawHeaders } from '../http/headers.ts'
-import { createRequestId } from '../http/request-id.ts'
 import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Clock } from '../lib/clock.ts'
-import { createExchange, type Exchange } from '../observe/exchange.ts'
+import type { Exchange } from '../observe/exchange.ts'
+import { arrivedOf, exchangeOf } from './arrival.ts'
+import { createConversations } from './conversation.ts'
 import { createUnparsedGuard } from './unparsed.ts'
 import type { Arrived } from './visit.ts'
 
@@ -15,6 +16,8 @@ const MAX_HEAD_BYTES = 16 * 1024
 const HEAD_DEADLINE_MS = 30_000
 /** For how long an idle connection is kept; longer than the usual load balancer's 60 s, so that it closes first. */
 const KEEP_ALIVE_MS = 75_000
+/** At the end, how long a request whose head has begun to come may still take to arrive. */
+const LAST_HEAD_MS = 1_000
 
 /** `host` undefined = all interfaces. */
 export type ListenAddress =
@@ -51,151 +54,148 @@ export interface Listener extends AsyncDisposable {
  * limit on the number of headers is off, because it drops the surplus in silence while it still frames the body by it.
  */
 export async function openListener(address: ListenAddress, handlers: Handlers): Promise<Listener> {
-  const server = createServer({
-    maxHeaderSize: MAX_HEAD_BYTES,
-    headersTimeout: HEAD_DEADLINE_MS,
-    requestTimeout: 0,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    requireHostHeader: false,
-    insecureHTTPParser: false,
-    connectionsCheckingInterval: 5_000,
-    // Any other upgrade is a request like any other: RFC 9110, section 7.8 lets a server ignore it.
-    shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
+  const listener = new HttpListener(address, handlers)
+  await listener.listen()
+  return listener
+}
+
+class HttpListener implements Listener {
+  readonly #configured: ListenAddress
+  readonly #handlers: Handlers
+  readonly #server: Server
+  readonly #conversations = createConversations(() => {
+    if (this.#isDraining) setImmediate(() => this.#server.closeIdleConnections())
   })
-  server.maxHeadersCount = 0
-  const unparsed = createUnparsedGuard(handlers.onRefused, handlers.clock)
-  const serve = (request: IncomingMessage, response: ServerResponse): void => {
-    unparsed.track(request, response)
-    const peer = peerOf(request)
-    void handlers.onRequest(
-      arrivedOf({ request, response, peer, onChunk: handlers.onChunk }),
-      exchangeOf(request, peer, handlers.clock),
+  readonly #sockets = new Set<Socket>()
+  #isDraining = false
+
+  constructor(address: ListenAddress, handlers: Handlers) {
+    this.#configured = address
+    this.#handlers = handlers
+    this.#server = createServer({
+      maxHeaderSize: MAX_HEAD_BYTES,
+      headersTimeout: HEAD_DEADLINE_MS,
+      requestTimeout: 0,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      requireHostHeader: false,
+      insecureHTTPParser: false,
+      connectionsCheckingInterval: 5_000,
+      // Any other upgrade is a request like any other: RFC 9110, section 7.8 lets a server ignore it.
+      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
+    })
+    this.#server.maxHeadersCount = 0
+    const record = handlers.onRefused
+    const refuse = createUnparsedGuard(this.#conversations, { record, clock: handlers.clock })
+    const take = (request: IncomingMessage, response: ServerResponse): void => this.#take(request, response)
+    this.#server.on('request', take)
+    this.#server.on('checkContinue', take)
+    this.#server.on('checkExpectation', take)
+    this.#server.on('connect', (request, socket) => this.#upgrade(request, socket, Buffer.alloc(0)))
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
+    this.#server.on('clientError', refuse)
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
+    })
+  }
+
+  get address(): string {
+    if (this.#configured.kind === 'unix') return this.#configured.path
+    const bound = this.#server.address() as AddressInfo
+    return bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`
+  }
+
+  async listen(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const address = this.#configured
+    this.#server.once('error', reject)
+    if (address.kind === 'unix') await removeDeadSocket(address.path)
+    this.#server.listen(address.kind === 'unix' ? { path: address.path } : tcpOptions(address), resolve)
+    await promise
+    this.#server.off('error', reject)
+  }
+
+  async drain(): Promise<void> {
+    this.#isDraining = true
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    this.#server.closeIdleConnections()
+    // Whoever began a head and never ends it would otherwise hold up every restart for the whole of the time allowed.
+    const lastHeads = setTimeout(() => this.#closeSilent(), LAST_HEAD_MS)
+    await closed
+    clearTimeout(lastHeads)
+  }
+
+  closeNow(): void {
+    this.#server.closeAllConnections()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#server.listening) return
+    const drained = this.drain()
+    this.closeNow()
+    await drained
+  }
+
+  #take(request: IncomingMessage, response: ServerResponse): void {
+    this.#conversations.take({ request, response, serve: () => this.#serve(request, response) })
+  }
+
+  #serve(request: IncomingMessage, response: ServerResponse): void {
+    const peer = this.#peerOf(request)
+    const { onChunk, clock } = this.#handlers
+    void this.#handlers.onRequest(
+      arrivedOf({ request, response, peer, onChunk }),
+      exchangeOf(request, peer, clock),
       response,
     )
   }
-  server.on('request', serve)
-  server.on('checkContinue', serve)
-  server.on('checkExpectation', serve)
-  server.on('connect', (request, socket) => upgrade(request, socket, Buffer.alloc(0)))
-  server.on('upgrade', upgrade)
-  server.on('clientError', (error, socket) => unparsed.refuse(error, socket))
-  await listen(server, address)
-  return listenerOf(server, address)
 
-  /** A TCP peer that is gone has no address any more; it must not pass for one on a Unix socket, which never had any. */
-  function peerOf(request: IncomingMessage): string | undefined {
-    return address.kind === 'unix' ? undefined : (request.socket.remoteAddress ?? 'unknown')
-  }
-
-  function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  /** A switch of protocols behind requests that are under way has no place to be answered at: the connection ends. */
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy())
+    if (this.#conversations.under(socket).length > 0) {
+      this.#conversations.end(socket)
+      return
+    }
     const response = new ServerResponse(request)
     response.assignSocket(socket as Socket)
     response.shouldKeepAlive = false
     response.once('finish', () => socket.end())
-    const peer = peerOf(request)
-    const exchange = exchangeOf(request, peer, handlers.clock)
-    void handlers.onUpgrade(arrivedOf({ request, response, peer, onChunk: handlers.onChunk }), exchange, {
-      socket,
-      head,
-      response,
-    })
+    const peer = this.#peerOf(request)
+    const { onChunk, clock } = this.#handlers
+    const arrived = arrivedOf({ request, response, peer, onChunk })
+    void this.#handlers.onUpgrade(arrived, exchangeOf(request, peer, clock), { socket, head, response })
   }
-}
 
-function listenerOf(server: Server, address: ListenAddress): Listener {
-  const closeNow = (): void => server.closeAllConnections()
-  const drain = (): Promise<void> =>
-    new Promise((resolve) => {
-      server.close(() => resolve())
-      server.closeIdleConnections()
-    })
-  return {
-    address: textOf(server, address),
-    drain,
-    closeNow,
-    async [Symbol.asyncDispose]() {
-      if (!server.listening) return
-      const drained = drain()
-      closeNow()
-      await drained
-    },
+  /** A TCP peer that is gone has no address any more; it must not pass for one on a Unix socket, which never had any. */
+  #peerOf(request: IncomingMessage): string | undefined {
+    return this.#configured.kind === 'unix' ? undefined : (request.socket.remoteAddress ?? 'unknown')
   }
-}
 
-async function listen(server: Server, address: ListenAddress): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    const onListening = (): void => {
-      server.off('error', reject)
-      resolve()
+  /** Closes the connections on which no request has arrived. Open WebSockets have one behind them, and are not here. */
+  #closeSilent(): void {
+    for (const socket of this.#sockets) {
+      if (this.#conversations.under(socket).length === 0 && !isUpgraded(socket)) socket.destroy()
     }
-    if (address.kind === 'unix') server.listen({ path: address.path }, onListening)
-    else
-      server.listen({ port: address.port, ...(address.host === undefined ? {} : { host: address.host }) }, onListening)
-  })
-}
-
-function textOf(server: Server, address: ListenAddress): string {
-  if (address.kind === 'unix') return address.path
-  const bound = server.address() as AddressInfo
-  return bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`
-}
-
-interface ArrivedParts {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  readonly peer: string | undefined
-  readonly onChunk: ChunkMeter
-}
-
-function exchangeOf(request: IncomingMessage, peer: string | undefined, clock: Clock): Exchange {
-  return createExchange({
-    requestId: createRequestId(),
-    startedAt: clock(),
-    peerAddress: peer ?? '',
-    method: request.method ?? '',
-    scheme: 'http',
-  })
-}
-
-function arrivedOf({ request, response, peer, onChunk }: ArrivedParts): Arrived {
-  const gone = new AbortController()
-  response.once('close', () => {
-    if (!response.writableFinished) gone.abort()
-  })
-  return {
-    method: request.method ?? '',
-    requestTarget: request.url ?? '',
-    httpVersion: request.httpVersion,
-    raw: request.rawHeaders,
-    peer,
-    isTls: false,
-    body: request,
-    gone: gone.signal,
-    isBodyRead: () => request.complete,
-    onChunk,
-    wantBody() {
-      if (request.headers.expect !== undefined) response.writeContinue()
-    },
-    inform: (status, headers) => inform(request, response, { status, headers }),
   }
 }
 
-/**
- * RFC 9110, section 15.2: interim answers are passed on, but not to an HTTP/1.0 client. 100 is ours to send. A runtime
- * without `writeInformation` (before Node 26) passes on early hints only.
- */
-function inform(
-  request: IncomingMessage,
-  response: ServerResponse,
-  interim: { status: number; headers: RawHeaders },
-): void {
-  if (request.httpVersion !== '1.1' || response.headersSent || interim.status === 100) return
-  if (interim.status === 103) {
-    const links = interim.headers.filter((_, i) => i % 2 === 1 && interim.headers[i - 1]?.toLowerCase() === 'link')
-    if (links.length > 0) response.writeEarlyHints({ link: links })
-  } else if (interim.status === 102) {
-    response.writeProcessing()
-  }
+/** `node:http` takes its parser off a connection that has changed protocols. */
+function isUpgraded(socket: Socket): boolean {
+  return !('parser' in socket) || socket.parser === null
+}
+
+/** A process that was killed leaves its socket file behind; one on which somebody answers is left alone. */
+async function removeDeadSocket(path: string): Promise<void> {
+  const probe = connect(path)
+  const isDead = await new Promise<boolean>((resolve) => {
+    probe.once('connect', () => resolve(false))
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'))
+  })
+  probe.destroy()
+  if (isDead) await unlink(path)
+}
+
+function tcpOptions({ host, port }: Extract<ListenAddress, { kind: 'tcp' }>): { port: number; host?: string } {
+  return host === undefined ? { port } : { port, host }
 }

@@ -63,6 +63,7 @@ export function createLocalEndpoints(parts: LocalEndpointsParts): LocalEndpoints
 
 function allowOnly(visit: Visit, methods: readonly string[]): void {
   if (!methods.includes(visit.method)) {
-    throw new GatewayError('ERR_METHOD_NOT_ALLOWED', `${visit.method} is not for this address`)
+    const facts = { allow: methods }
+    throw new GatewayError('ERR_METHOD_NOT_ALLOWED', `${visit.method} is not for this address`, { facts })
   }
 }

@@ -23,6 +23,7 @@ import type { Place, Visit } from './visit.ts'
 export interface PipelineParts extends DescentParts, SessionLookupParts, AscentParts {
   readonly routes: {
     select(request: { readonly method: string; readonly host: string; readonly target: Target }): Route
+    requireHost(host: string): void
   }
   readonly isTrusted: (address: string | undefined) => boolean
   /** The target that goes up: a `next` for a login page of ours that leads elsewhere is replaced on the way. */
@@ -53,6 +54,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   async function admit(visit: Visit): Promise<Admission> {
     const framing = readFraming(visit.method, visit.httpVersion, visit.raw)
     const place = readPlace(visit, parts.isTrusted)
+    parts.routes.requireHost(place.host.name)
     const local = await parts.localEndpoints.answer(visit, place)
     if (local !== undefined) return { kind: 'answer', answer: local }
 

@@ -8,6 +8,8 @@ import type { Visit } from './visit.ts'
 /** How much of an unwanted body is read and thrown away, and for how long, so that the answer reaches its reader. */
 const LINGER_BYTES = 1024 * 1024
 const LINGER_MS = 2_000
+/** For answers before a route is known. */
+const DEFAULT_IDLE_MS = 60_000
 
 /**
  * Writes the answer to the browser, head first, the body as it comes, never faster than the browser reads.
@@ -21,6 +23,7 @@ export async function sendAnswer(response: ServerResponse, answer: Answer, visit
   const isEarly = !visit.isBodyRead()
   if (isEarly || visit.mustClose) response.shouldKeepAlive = false
   visit.exchange.status = answer.status
+  dropStalledReader(response, visit)
   response.writeHead(answer.status, answer.reason, [...answer.headers])
   if (body === undefined || typeof body === 'string') {
     visit.exchange.responseBodyBytes = visit.method === 'HEAD' ? 0 : Buffer.byteLength(body ?? '')
@@ -41,13 +44,21 @@ export async function sendAnswer(response: ServerResponse, answer: Answer, visit
   // A small answer leaves in one write, head and body together; but an event stream's first byte may be minutes away,
   // and its reader wants the head now.
   const flush = setImmediate(() => response.flushHeaders())
-  response.once('close', () => clearImmediate(flush))
-  await pipeline(body, response, { end: !isEarly })
+  await pipeline(body, response, { end: !isEarly }).finally(() => clearImmediate(flush))
   if (isEarly) {
     await discard(visit.body)
     response.end()
     await written(response)
   }
+}
+
+/** A reader that takes nothing for as long as the route's `idle` holds memory and a connection for nobody. */
+function dropStalledReader(response: ServerResponse, visit: Visit): void {
+  const idleMs = visit.route?.idleMs ?? DEFAULT_IDLE_MS
+  response.setTimeout(idleMs, () => {
+    // Silence alone is no fault: an event stream may have nothing to say. Bytes that wait and are not taken are.
+    if ((response.socket?.writableLength ?? 0) > 0) response.destroy()
+  })
 }
 
 async function written(response: ServerResponse): Promise<void> {

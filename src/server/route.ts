@@ -16,6 +16,8 @@ export interface Route extends RoutedRule {
   readonly onDeny: OnDeny
   readonly onStoreError: 'unavailable' | 'anonymous'
   readonly upstream: Upstream
+  /** The longest time in which no byte moves, towards the app or the browser; in milliseconds. */
+  readonly idleMs: number
   /** The Host that goes up; undefined = the browser's. */
   readonly upstreamHost: string | undefined
   /** Who owns the session cookie: the gateway alone, or the app beside it. */

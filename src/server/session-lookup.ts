@@ -34,7 +34,7 @@ export function createSessionLookup(parts: SessionLookupParts): (visit: Visit, r
     const session = parts.sessions.open(visit.cookie.value)
     const startedMs = performance.now()
     const data = await loadOrNobody(session, visit, route)
-    note(visit, session, { isAmbiguous, resolveMs: performance.now() - startedMs })
+    note(visit, session, { data, isAmbiguous, resolveMs: performance.now() - startedMs })
     visit.beganAnonymous = !isLoggedIn(data, parts.identity)
     return data
   }
@@ -52,7 +52,11 @@ export function createSessionLookup(parts: SessionLookupParts): (visit: Visit, r
     }
   }
 
-  function note(visit: Visit, session: Session, facts: { isAmbiguous: boolean; resolveMs: number }): void {
+  function note(
+    visit: Visit,
+    session: Session,
+    { data, ...facts }: { data: SessionData; isAmbiguous: boolean; resolveMs: number },
+  ): void {
     if (visit.session === undefined) return
     const result: SessionResult = facts.isAmbiguous ? 'ambiguous_cookie' : session.resolution
     const key = session.resolution === 'hit' ? session.key : undefined
@@ -60,7 +64,15 @@ export function createSessionLookup(parts: SessionLookupParts): (visit: Visit, r
       result,
       ...(key === undefined ? {} : { idHash: parts.publicId(key) }),
       ...(visit.cookie?.value === undefined ? {} : { engine: parts.engineName, resolveMs: facts.resolveMs }),
+      ...(key === undefined ? {} : { storedBytes: sizeOf(data) }),
       duplicateCookie: (visit.cookie?.count ?? 0) > 1,
     }
   }
+}
+
+/** The length of the JSON, but for escapes in names: near enough for a histogram, and nothing is written for it. */
+function sizeOf(data: SessionData): number {
+  let length = 1
+  for (const [name, text] of data) length += name.length + text.length + 4
+  return length
 }

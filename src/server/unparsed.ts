@@ -1,23 +1,16 @@
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import { createRequestId } from '../http/request-id.ts'
 import type { Clock } from '../lib/clock.ts'
 import { createExchange, type Exchange } from '../observe/exchange.ts'
 import { PROBLEM_TYPE, problemText } from './answer.ts'
+import type { Conversations } from './conversation.ts'
 
 const parserErrors: Readonly<Record<string, ErrorCode>> = {
   HPE_HEADER_OVERFLOW: 'ERR_HEADERS_TOO_LARGE',
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 'ERR_BODY_TOO_LARGE',
   ERR_HTTP_REQUEST_TIMEOUT: 'ERR_REQUEST_TIMEOUT',
-}
-
-/** The requests under way on each connection, and what becomes of it when the parser gives up on what follows. */
-export interface UnparsedGuard {
-  /** A request head was read; its answer is under way until the response closes. */
-  track(request: IncomingMessage, response: ServerResponse): void
-  /** The parser refused what came next on that connection. */
-  refuse(error: NodeJS.ErrnoException, socket: Duplex): void
 }
 
 /**
@@ -26,49 +19,40 @@ export interface UnparsedGuard {
  * part of its body. Where the body of a request under way is what cannot be read, no more of it can come, so that
  * request ends here too.
  */
-export function createUnparsedGuard(record: (exchange: Exchange) => void, clock: Clock): UnparsedGuard {
-  const underWay = new WeakMap<Duplex, Set<{ request: IncomingMessage; response: ServerResponse }>>()
-
-  return {
-    track(request, response) {
-      const { socket } = request
-      const entries = underWay.get(socket) ?? new Set()
-      const entry = { request, response }
-      underWay.set(socket, entries.add(entry))
-      response.once('close', () => entries.delete(entry))
-    },
-    refuse(error, socket) {
-      if (error.code === 'ECONNRESET' || !socket.writable) {
-        socket.destroy()
-        return
-      }
-      const code = parserErrors[error.code ?? ''] ?? 'ERR_REQUEST_INVALID'
-      const refusal = new GatewayError(code, `the parser refused the request: ${error.code ?? 'unknown'}`)
-      const exchange = createExchange({
-        requestId: createRequestId(),
-        startedAt: clock(),
-        peerAddress: '',
-        method: '',
-        scheme: 'http',
-      })
-      exchange.error = { code, message: refusal.message, proxyError: refusal.proxyError, facts: {} }
-      exchange.status = finish(socket, refusal, exchange) ? refusal.status : undefined
-      record(exchange)
-    },
+export function createUnparsedGuard(
+  conversations: Conversations,
+  context: { readonly record: (exchange: Exchange) => void; readonly clock: Clock },
+): (error: NodeJS.ErrnoException, socket: Duplex) => void {
+  return function refuse(error, socket) {
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy()
+      return
+    }
+    const code = parserErrors[error.code ?? ''] ?? 'ERR_REQUEST_INVALID'
+    const refusal = new GatewayError(code, `the parser refused the request: ${error.code ?? 'unknown'}`)
+    const exchange = createExchange({
+      requestId: createRequestId(),
+      startedAt: context.clock(),
+      peerAddress: '',
+      method: '',
+      scheme: 'http',
+    })
+    exchange.error = { code, message: refusal.message, proxyError: refusal.proxyError, facts: {} }
+    exchange.status = finish(socket, refusal, exchange) ? refusal.status : undefined
+    context.record(exchange)
   }
 
   /** True if the refusal could be written. */
   function finish(socket: Duplex, refusal: GatewayError, exchange: Exchange): boolean {
-    const entries = [...(underWay.get(socket) ?? [])]
-    const broken = entries.find(({ request }) => !request.complete)
-    const answered = entries.filter((entry) => entry !== broken)
-    const last = answered.at(-1)
-    if (broken?.response.headersSent) {
-      socket.destroy()
+    const turns = conversations.under(socket)
+    const isWhole = turns.every(({ request }) => request.complete)
+    const [first] = turns
+    if (first !== undefined && isWhole) {
+      conversations.end(socket)
       return false
     }
-    if (last !== undefined) {
-      last.response.once('close', () => socket.destroy())
+    if (turns.length > 1 || first?.response.headersSent) {
+      socket.destroy()
       return false
     }
     socket.end(bareAnswer(refusal, exchange))

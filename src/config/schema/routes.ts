@@ -42,7 +42,9 @@ const rule = {
 }
 
 const limits = mapping({
-  body: nullable(size()).prefault(null).describe('Of a request body; null = no limit, the default: bodies are streamed'),
+  body: nullable(size())
+    .prefault(null)
+    .describe('Of a request body; null = no limit, the default: bodies are streamed'),
 })
 
 const websocket = z.union(

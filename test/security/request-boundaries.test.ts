@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { connectRaw } from '../support/raw-client.ts'
+import { exchange, openStage, type Stage, statuses } from './stage.ts'
+
+const config = `
+upstreams: { app: { servers: ["APP"] } }
+routes:
+  - { id: guarded, match: { path: /guarded }, upstream: app, auth: required }
+  - { id: app, match: { path: /* }, upstream: app, auth: optional }
+`
+const slow = 'GET /slow HTTP/1.1\r\nHost: x\r\nWait: 300\r\n\r\n'
+const smuggled = 'GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n'
+
+/** Heads that somebody in front may have delimited or addressed in another way, with the answer that they get. */
+const misreadable: [why: string, request: string, status: number][] = [
+  ['two Host lines', 'GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n', 400],
+  ['no Host line', 'GET / HTTP/1.1\r\n\r\n', 400],
+  ['a list for a Host', 'GET / HTTP/1.1\r\nHost: x, y\r\n\r\n', 400],
+  ['userinfo in Host', 'GET / HTTP/1.1\r\nHost: a@x\r\n\r\n', 400],
+  ['HTTP/1.0 without Host', 'GET / HTTP/1.0\r\n\r\n', 400],
+  [
+    'length and chunked',
+    'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    400,
+  ],
+  ['two equal lengths', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab', 400],
+  ['two different lengths', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab', 400],
+  ['a list of lengths', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2, 2\r\n\r\nab', 400],
+  ['a length with a leading zero', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 02\r\n\r\nab', 400],
+  ['a length with a sign', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +2\r\n\r\nab', 400],
+  ['a length spelt with an underscore', 'POST / HTTP/1.1\r\nHost: x\r\nContent_Length: 2\r\n\r\n', 400],
+  ['a space before the colon of the length', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length : 2\r\n\r\nab', 400],
+  ['chunked in HTTP/1.0', 'POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400],
+  [
+    'two codings lines',
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    400,
+  ],
+  ['a coding before chunked', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n', 501],
+  ['identity', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n', 400],
+  ['xchunked', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n', 400],
+  ['chunked in quotes', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "chunked"\r\n\r\n', 400],
+  ['chunked with a parameter', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked;a=b\r\n\r\n0\r\n\r\n', 400],
+  [
+    'chunked behind a vertical tab',
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n',
+    400,
+  ],
+  ['a folded coding', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n', 400],
+  ['GET with a body', 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc', 400],
+  ['HEAD with a body', 'HEAD / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc', 400],
+  ['a bare LF after the request line', 'GET / HTTP/1.1\nHost: x\r\n\r\n', 400],
+  ['a bare LF after a header', 'GET / HTTP/1.1\r\nHost: x\nX: y\r\n\r\n', 400],
+  ['a bare CR in a value', 'GET / HTTP/1.1\r\nHost: x\r\nX: a\rb\r\n\r\n', 400],
+  ['a NUL in a value', 'GET / HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n', 400],
+  ['a folded header', 'GET / HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n', 400],
+  ['a header without a colon', 'GET / HTTP/1.1\r\nHost: x\r\nXy\r\n\r\n', 400],
+  ['a header without a name', 'GET / HTTP/1.1\r\nHost: x\r\n: y\r\n\r\n', 400],
+  ['a space before the first header', 'GET / HTTP/1.1\r\n Host: x\r\n\r\n', 400],
+  [
+    'LF in a chunk extension',
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2;\nxx\r\n4c\r\n0\r\n\r\n',
+    400,
+  ],
+  [
+    'a chunk size with a prefix',
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0x2\r\nab\r\n0\r\n\r\n',
+    400,
+  ],
+  [
+    'a chunk size with a space before it',
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n 2\r\nab\r\n0\r\n\r\n',
+    400,
+  ],
+  [
+    'a chunk longer than it says',
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n',
+    400,
+  ],
+  [
+    'an endless chunk size',
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff2\r\n',
+    400,
+  ],
+  ['another expectation', 'GET / HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\n\r\n', 417],
+  ['HTTP/2.0', 'GET / HTTP/2.0\r\nHost: x\r\n\r\n', 505],
+  [
+    'a handshake with a body',
+    'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nabc',
+    400,
+  ],
+  ['CONNECT', 'CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n', 405],
+  ['TRACE', 'TRACE / HTTP/1.1\r\nHost: x\r\n\r\n', 405],
+  ['an asterisk', 'OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+  ['an absolute form for another host', 'GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+  ['an absolute form with userinfo', 'GET http://x@y/ HTTP/1.1\r\nHost: y\r\n\r\n', 400],
+  ['101 header lines', `GET / HTTP/1.1\r\nHost: x\r\n${'A: b\r\n'.repeat(100)}\r\n`, 431],
+  [
+    '5,000 header lines, the last one a length',
+    `POST / HTTP/1.1\r\nHost: x\r\n${'A:\r\n'.repeat(3000)}Content-Length: 3\r\n\r\nabc`,
+    431,
+  ],
+  ['a head over 16 KiB', `GET / HTTP/1.1\r\nHost: x\r\nCookie: a=${'b'.repeat(16_500)}\r\n\r\n`, 431],
+]
+
+describe('where one request ends and the next begins', () => {
+  let stage: Stage
+  before(async () => {
+    stage = await openStage(config)
+  })
+  after(() => stage[Symbol.asyncDispose]())
+  const isServed = (url: string): boolean => stage.app.requests.some((request) => request.url === url)
+
+  for (const [why, request, status] of misreadable) {
+    test(`${why}: refused with ${status}, the connection ends, and nothing behind it is served`, async () => {
+      const came = await exchange(stage.gateway.port, request + smuggled)
+      assert.deepEqual(statuses(came).slice(0, 1), [status], came.slice(0, 300))
+      assert.equal(statuses(came).length, 1, came)
+      assert.equal(isServed('/smuggled'), false)
+      if (!request.startsWith('HEAD')) assert.match(came, /"code":"ERR_|<code>ERR_/)
+    })
+  }
+
+  test('nothing behind a misreadable request is served, also while an earlier answer keeps the connection open', async () => {
+    const open = misreadable.filter(([, , status]) => status === 400).map(([, request]) => request)
+    for (const request of open.slice(0, 8)) {
+      const came = await exchange(stage.gateway.port, slow + request + smuggled.replace('/smuggled', '/smuggled-late'))
+      assert.equal(statuses(came)[0], 200)
+      assert.equal(isServed('/smuggled-late'), false, `served behind ${JSON.stringify(request)}`)
+    }
+  })
+
+  test('what follows a body that was not read is not served', async () => {
+    const body = 'GET /inner HTTP/1.1\r\nHost: x\r\n\r\n'
+    const post = `POST /guarded HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n${body}`
+    const came = await exchange(stage.gateway.port, post)
+    assert.deepEqual(statuses(came), [401])
+    assert.equal(isServed('/inner'), false)
+  })
+
+  test('chunk extensions are taken out, and so are trailers', async () => {
+    const request =
+      'POST /chunks HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: CHUNKED\r\nTrailer: X-Session-Assertion\r\n\r\n'
+    const came = await exchange(
+      stage.gateway.port,
+      `${request}2;a="b c";d\r\nab\r\n0;e\r\nX-Session-Assertion: forged\r\n\r\n`,
+    )
+    assert.deepEqual(statuses(came), [200])
+    const got = stage.app.requests.findLast(({ url }) => url === '/chunks')
+    assert.equal(got?.body.toString(), 'ab')
+    assert.deepEqual(got?.values('Trailer'), [])
+    assert.equal(got?.values('X-Session-Assertion').includes('forged'), false)
+  })
+
+  test('over 16 KiB of chunk extensions end the request', async () => {
+    const chunk = `1;${'x'.repeat(17_000)}\r\na\r\n`
+    const head = 'POST /extensions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'
+    const [status = 0] = statuses(await exchange(stage.gateway.port, `${head}${chunk}0\r\n\r\n${smuggled}`))
+    assert.ok(status >= 400 && status < 500, String(status))
+    assert.equal(isServed('/smuggled'), false)
+  })
+
+  test('Expect is answered by the gateway when the body is wanted, and never goes up', async () => {
+    await using client = await connectRaw(stage.gateway.port)
+    await client.send('POST /expect HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n')
+    assert.equal((await client.response()).status, 100)
+    await client.send('ab')
+    assert.equal((await client.response()).status, 200)
+    assert.deepEqual(stage.app.requests.findLast(({ url }) => url === '/expect')?.values('Expect'), [])
+  })
+
+  test('nobody is told to go on with a body that is not wanted', async () => {
+    await using client = await connectRaw(stage.gateway.port)
+    await client.send('POST /guarded HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n')
+    const { status, values } = await client.response()
+    assert.equal(status, 401)
+    assert.deepEqual(values('Connection'), ['close'])
+  })
+
+  test('pipelined requests are answered in their order', async () => {
+    const last = 'GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
+    const came = await exchange(stage.gateway.port, `${slow}GET /second HTTP/1.1\r\nHost: x\r\n\r\n${last}`)
+    const order = [...came.matchAll(/"url":"(\/\w+)"/g)].map(([, url]) => url)
+    assert.deepEqual(order, ['/slow', '/second', '/last'])
+  })
+
+  test('HTTP/1.0 gets no chunks', async () => {
+    const came = await exchange(stage.gateway.port, 'GET /old HTTP/1.0\r\nHost: x\r\n\r\n')
+    assert.doesNotMatch(came, /transfer-encoding/i)
+    assert.match(came, /"url":"\/old"/)
+  })
+
+  test('bytes outside of ASCII and odd bytes in a cookie go up as they came', async () => {
+    const odd = 'a=\xff\xfe; b="x"; c=%zz'
+    await exchange(stage.gateway.port, `GET /odd HTTP/1.1\r\nHost: x\r\nCookie: ${odd}\r\nConnection: close\r\n\r\n`)
+    assert.deepEqual(stage.app.requests.findLast(({ url }) => url === '/odd')?.values('Cookie'), [odd])
+  })
+})
