@@ -30,13 +30,13 @@ export interface Surroundings {
   readonly files?: Readonly<Record<string, string>>
 }
 
-/** Loads a text as if it stood in `/work/gate.yaml`, with nothing else around it. */
+/** Loads a text as if it stood in `/srv/gate.yaml`, with nothing else around it. */
 export async function loadText(text: string, { env = {}, files = {} }: Surroundings = {}): Promise<LoadedConfig> {
-  const contents: Readonly<Record<string, string>> = { ...files, '/work/gate.yaml': text }
+  const contents: Readonly<Record<string, string>> = { ...files, '/srv/gate.yaml': text }
   return await loadConfig({
     path: 'gate.yaml',
     env,
-    workingDirectory: '/work',
+    workingDirectory: '/srv',
     readFile: async (path) => {
       const content = contents[path]
       if (content === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' })

@@ -20,7 +20,7 @@ test('the smallest file has every default', async () => {
     session: {
       engine: {
         kind: 'db',
-        database: { kind: 'sqlite', path: '/work/var/sessiongate.sqlite3', isOwn: true, useTz: true, create: false },
+        database: { kind: 'sqlite', path: '/srv/var/sessiongate.sqlite3', isOwn: true, useTz: true, create: false },
       },
       cookie: { name: 'sessionid', path: '/', domain: undefined, secure: 'auto', httpOnly: true, sameSite: 'Lax' },
       cookieAgeMs: 1_209_600_000,
@@ -128,7 +128,7 @@ test('every route has what it needs, whoever said it', async () => {
 
 test('every engine of this version stands on what the file says', async () => {
   const file = await loadText(withSections('session: { engine: file, file_path: ./sessions }'))
-  assert.deepEqual(file.config.session.engine, { kind: 'file', directory: '/work/sessions' })
+  assert.deepEqual(file.config.session.engine, { kind: 'file', directory: '/srv/sessions' })
   const temporary = await loadText(withSections('session: { engine: file }'), { env: { TMPDIR: '/var/tmp' } })
   assert.deepEqual(temporary.config.session.engine, { kind: 'file', directory: '/var/tmp' })
   const memory = await loadText(
@@ -176,7 +176,7 @@ test('the headers that are ours are named once, whatever their case', async () =
 test('hosts are lower-case, and sockets start at the working directory', async () => {
   const { config } = await loadText(withSections('hosts: [APP.example.com]', 'listen: [{ address: "unix:gate.sock" }]'))
   assert.deepEqual(config.hosts, ['app.example.com'])
-  assert.deepEqual(config.listen[0]?.address, { kind: 'unix', path: '/work/gate.sock' })
+  assert.deepEqual(config.listen[0]?.address, { kind: 'unix', path: '/srv/gate.sock' })
 })
 
 test('a configuration prints no secret', async () => {
