@@ -24,9 +24,6 @@ import { type EngineObserver, observeEngine } from './sessions/observed-engine.t
 import { createPublicId } from './sessions/public-id.ts'
 import { SessionStore } from './sessions/session-store.ts'
 
-/** What a session's JSON may measure at the least before it is refused unread; Django itself knows no limit. */
-const INFLATED_BYTES = 1024 * 1024
-
 /** Where the secrets are kept that the gateway makes for itself, from the working directory. */
 const SECRET_KEY_FILE = 'var/secret-key'
 const SIGNING_KEY_FILE = 'var/signing-key'
@@ -57,7 +54,7 @@ export async function openSessionParts(config: Config, options: SessionPartsOpti
   const { session } = config
   const { clock, observer } = options
   const keys = await readSecretKeys(session)
-  const codec = createSessionCodec(codecOptions(session, keys))
+  const codec = createSessionCodec({ ...keys, saltClass: session.saltClass })
   const expiry = expiryRulesOf(session)
   const bare = await openEngine(session, { keys, codec, expiry, clock })
   const engine = observer === undefined ? bare : observeEngine(bare, observer)
@@ -77,7 +74,8 @@ export async function openSessionParts(config: Config, options: SessionPartsOpti
 
 /** The codec alone, for reading what a store holds without opening the store. */
 export async function readSessionCodec(config: Config): Promise<SessionCodec> {
-  return createSessionCodec(codecOptions(config.session, await readSecretKeys(config.session)))
+  const { session } = config
+  return createSessionCodec({ ...(await readSecretKeys(session)), saltClass: session.saltClass })
 }
 
 interface SecretKeys {
@@ -90,11 +88,6 @@ async function readSecretKeys({ secretKey, secretKeyFallbacks }: SessionConfig):
     secretKey: secretKey.generated ? await openSecretFile(resolve(SECRET_KEY_FILE)) : secretKey.value.reveal(),
     secretKeyFallbacks: secretKeyFallbacks.map((secret) => secret.reveal()),
   }
-}
-
-/** What may be stored can be read again: the cap on inflating is never below the limit on storing. */
-function codecOptions(session: SessionConfig, keys: SecretKeys): SessionCodecOptions {
-  return { ...keys, saltClass: session.saltClass, maxInflatedBytes: Math.max(session.maxBytes, INFLATED_BYTES) }
 }
 
 function expiryRulesOf(session: SessionConfig): ExpiryRules {

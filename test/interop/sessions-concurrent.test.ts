@@ -56,19 +56,23 @@ routes: [{ id: app, match: { path: /* }, upstream: app, auth: optional }]
     })
     const answered: number[] = []
     let next = 0
+    let longestMs = 0
     const lane = async (): Promise<void> => {
       while (!isDjangoDone) {
         const number = next++
+        const startedMs = performance.now()
         const response = await fetch(`${gateway.url}/${number}`, { headers: { Cookie: `sessionid=${key}` } })
         await response.arrayBuffer()
         assert.equal(response.status, 200)
         assert.match(response.headers.getSetCookie().join('\n'), new RegExp(`^sessionid=${key};`))
         answered.push(number)
+        longestMs = Math.max(longestMs, performance.now() - startedMs)
       }
     }
     await Promise.all([hammering, ...Array.from({ length: LANES }, lane)])
     const [read] = await project.read([key])
     report({ json: read?.json ?? '', answered, isAtomic, t })
+    t.diagnostic(`the longest answer took ${Math.round(longestMs)} ms`)
     assert.equal(await project.pragma('journal_mode'), journalMode)
     assert.equal(await project.pragma('integrity_check'), 'ok')
   })

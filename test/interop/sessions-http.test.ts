@@ -63,9 +63,7 @@ function sourcesFor({ engine, useTz = true }: DjangoSettings): string[] {
   const room = engine === 'signed_cookies' ? 2000 : 5000
   const fitting = randomSources(COUNT * 3, 1).filter((source) => source.length < room)
   // Without time zones Django cannot read a date with an offset.
-  return useTz
-    ? fitting
-    : fitting.map((source) => source.replace(/("\d{4}-\d\d-\d\dT[\d:.]+)(?:Z|[+-][\d:]+)"/, '$1"'))
+  return useTz ? fitting : fitting.map((source) => source.replace(/("\d{4}-\d\d-\d\dT[\d:.]+)(?:Z|[+-][\d:]+)"/, '$1"'))
 }
 
 /** What one answer of the app asks for: the header lines, and the session that shall come of it, in JSON. */

@@ -63,9 +63,10 @@ export const session = mapping({
   duplicate_cookies: choice(['last', 'refuse']).default('last').describe('What several session cookies mean'),
   expiry_dates: choice(['iso', 'seconds']).default('iso').describe('seconds = a project on Django before 4.1'),
   max_age: nullable(age()).prefault(null).describe('Absolute limit of a session’s life; null = none'),
-  max_bytes: size(64, 16 * 1024 * 1024)
+  // No more than what is read again: every codec refuses a longer session unread (an inflate bomb looks like one).
+  max_bytes: size(64, 1024 * 1024)
     .prefault('64KiB')
-    .describe('Of the JSON, before compression'),
+    .describe('Of the JSON, before compression; at most 1MiB'),
   store_timeout: duration().prefault('1s').describe('After this long the store counts as down: 503'),
   ...upkeep,
 })
