@@ -1,12 +1,7 @@
 import { resolve } from 'node:path'
 import type { Config, SessionConfig } from './config/config.ts'
 import type { ExpiryRules } from './django/expiry.ts'
-import {
-  createSessionCodec,
-  createSignedCookieCodec,
-  type SessionCodec,
-  type SessionCodecOptions,
-} from './django/session-data.ts'
+import { createSessionCodec, createSignedCookieCodec, type SessionCodec } from './django/session-data.ts'
 import { createSessionKey } from './django/session-key.ts'
 import type { Clock } from './lib/clock.ts'
 import { openSecretFile } from './lib/secret-file.ts'
