@@ -60,6 +60,9 @@ export async function explainRequest(config: Config, question: Question): Promis
   try {
     const admission = await wired.pipeline.admit(visit)
     const outcome = visit.exchange.decision?.outcome
+    if (admission.kind === 'local') {
+      return { ...common(visit, rules), outcome: 'answered', status: undefined, location: undefined, headersUp: [] }
+    }
     if (admission.kind === 'answer') {
       const [location] = headerValues(admission.answer.headers, 'location')
       const { status } = admission.answer
@@ -74,7 +77,7 @@ export async function explainRequest(config: Config, question: Question): Promis
     }
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error
-    const reason = visit.exchange.decision?.reason ?? error.message
+    const reason = error.code === 'ERR_FORBIDDEN' ? visit.exchange.decision?.reason : error.message
     return {
       ...common(visit, rules),
       outcome: error.code,
@@ -95,7 +98,7 @@ function common(
   const observed =
     decision?.mode === 'observe' && decision.outcome !== 'allow' ? `; observe mode: would be ${decision.outcome}` : ''
   return {
-    target: `${visit.method} http://${host}${visit.requestTarget}`,
+    target: `${visit.method} ${visit.exchange.scheme}://${host}${visit.requestTarget}`,
     route: visit.route?.id,
     rules,
     reason: decision === undefined ? undefined : `${decision.reason}${observed}`,
@@ -119,9 +122,10 @@ async function keyOf({ engine, publicId }: SessionParts, id: string): Promise<st
 
 /** A browser's navigation, as bare as one can be. */
 function visitOf(config: Config, question: Question, cookie: { cookieName: string; key: string | undefined }): Visit {
-  const absolute = /^https?:\/\/([^/]+)(\/.*)?$/.exec(question.url)
-  const host = absolute?.[1] ?? config.hosts.find((name) => !name.startsWith('*')) ?? 'localhost'
-  const requestTarget = absolute === null ? question.url : (absolute[2] ?? '/')
+  const absolute = /^(https?):\/\/([^/?#]+)(\/.*)?$/.exec(question.url)
+  const isTls = absolute?.[1] === 'https'
+  const host = absolute?.[2] ?? config.hosts.find((name) => !name.startsWith('*')) ?? 'localhost'
+  const requestTarget = absolute === null ? question.url : (absolute[3] ?? '/')
   const raw = ['Host', host, 'Accept', 'text/html']
   if (cookie.key !== undefined) raw.push('Cookie', `${cookie.cookieName}=${cookie.key}`)
   const exchange = createExchange({
@@ -129,7 +133,7 @@ function visitOf(config: Config, question: Question, cookie: { cookieName: strin
     startedAt: systemClock(),
     peerAddress: '127.0.0.1',
     method: question.method,
-    scheme: 'http',
+    scheme: isTls ? 'https' : 'http',
   })
   const arrived = {
     method: question.method,
@@ -137,7 +141,7 @@ function visitOf(config: Config, question: Question, cookie: { cookieName: strin
     httpVersion: '1.1',
     raw,
     peer: '127.0.0.1',
-    isTls: false,
+    isTls,
     body: Readable.from([]),
     gone: new AbortController().signal,
     isBodyRead: () => true,

@@ -13,7 +13,7 @@ import { RequestHandlers } from './server/handlers.ts'
 import { type Handlers, type Listener, openListener } from './server/listener.ts'
 import type { Pipeline } from './server/pipeline.ts'
 import { createTunnels, type Tunnels } from './server/tunnels.ts'
-import { createUpgrade } from './server/upgrade.ts'
+import { Upgrade } from './server/upgrade.ts'
 import { openSessionParts, readGeneratedSigningKey, type SessionParts } from './session-parts.ts'
 import type { StoreState } from './sessions/observed-engine.ts'
 import { wire } from './wiring.ts'
@@ -90,23 +90,25 @@ interface HandlerParts {
 function handlersOf(config: Config, { pipeline, sessions, log, metrics, tunnels, state }: HandlerParts): Handlers {
   const { cookie, store } = sessions
   const accessLog = createAccessLog({ log, isEnabled: config.logging.access })
+  const upgrade = new Upgrade({
+    pipeline,
+    tunnels,
+    cookieName: cookie.name,
+    watchSession: (visit, onNotice) => {
+      const key = visit.cookie?.value
+      return key === undefined ? () => undefined : store.watch(key, onNotice)
+    },
+    isDraining: () => state.isDraining,
+    onOpen: (routeId) => metrics.webSockets.opened(routeId),
+    onEnd: (routeId, reason) => metrics.webSockets.closed(routeId, reason),
+  })
   return new RequestHandlers({
     pipeline,
     cookie,
     clock: systemClock,
     onChunk: createChunkMeter(),
     isDraining: () => state.isDraining,
-    upgrade: createUpgrade({
-      pipeline,
-      tunnels,
-      cookieName: cookie.name,
-      watchSession: (visit, onNotice) => {
-        const key = visit.cookie?.value
-        return key === undefined ? () => undefined : store.watch(key, onNotice)
-      },
-      onOpen: (routeId) => metrics.webSockets.opened(routeId),
-      onEnd: (routeId, reason) => metrics.webSockets.closed(routeId, reason === 'error' ? 'upstream' : reason),
-    }),
+    upgrade: (visit, connection) => upgrade.upgrade(visit, connection),
     record(exchange) {
       metrics.recordExchange(exchange)
       accessLog(exchange)
@@ -209,10 +211,15 @@ function gatewayOf(config: Config, running: Running): Gateway {
 }
 
 function pause(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs))
+  return new Promise((resolve) => setTimeout(resolve, durationMs).unref())
 }
 
 /** Says which configuration runs, not what is in it: secrets print as `[redacted]`. */
 function hashOf(config: Config): string {
-  return createHash('sha256').update(JSON.stringify(config)).digest('hex').slice(0, 12)
+  return createHash('sha256').update(JSON.stringify(config, mapsAsLists)).digest('hex').slice(0, 12)
+}
+
+/** JSON has no maps, and would say the same of every one. */
+function mapsAsLists(_name: string, value: unknown): unknown {
+  return value instanceof Map ? [...value] : value
 }

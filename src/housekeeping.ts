@@ -16,11 +16,14 @@ export function openHousekeeping(
   parts: HousekeepingParts,
 ): AsyncDisposable {
   let isClosed = false
-  let running = Promise.resolve()
+  let running: Promise<void> | undefined
   const timer =
     schedule &&
     setInterval(() => {
-      running = running.then(() => sweep(schedule.batch))
+      // One that takes longer than the interval is not joined by the next.
+      running ??= sweep(schedule.batch).finally(() => {
+        running = undefined
+      })
     }, schedule.everyMs).unref()
 
   async function sweep(batch: number): Promise<void> {
@@ -32,10 +35,10 @@ export function openHousekeeping(
         await setImmediate()
       }
       if (cleared > 0) parts.log.info('expired sessions cleared', { cleared })
+      parts.metrics.sessionsRevoked('expiry_sweep', cleared)
     } catch (error) {
       parts.log.warn('clearing expired sessions failed', { cleared, ...failureFields(error) })
     }
-    if (cleared > 0) parts.metrics.sessionsRevoked('expiry_sweep', cleared)
   }
 
   return {

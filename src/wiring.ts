@@ -1,6 +1,5 @@
 import type { Config } from './config/config.ts'
 import { compileTrust } from './http/addresses.ts'
-import { readCookie } from './http/cookies.ts'
 import { systemClock } from './lib/clock.ts'
 import { openUpstream } from './proxy/forward.ts'
 import type { Upstream } from './proxy/upstream.ts'
@@ -53,11 +52,7 @@ export function wire(config: Config, { sessions, generatedKey, onRoute }: Wiring
       jwks: jwksText(config, keys),
       sessions: store,
       cookie,
-      readCookie(visit) {
-        const { value, count } = readCookie(visit.raw, cookie.name)
-        const isAmbiguous = count > 1 && config.session.duplicateCookies === 'refuse'
-        return { value: isAmbiguous ? undefined : value, count }
-      },
+      cookieRules: { cookieName: cookie.name, duplicateCookies: config.session.duplicateCookies },
       afterLogout: config.login.url,
     }),
   })

@@ -88,13 +88,15 @@ function addRevoke(sessions: Command, context: CliContext): void {
     .addHelpText('after', '\nExample:\n  sessiongate sessions revoke 0mHNQ3bYw5Yl5tqcKQ8y0g')
     .action(async (ids: string[], options: ReadOptions) => {
       await using tools = await open(context, options.config)
+      if (!tools.engine.isServerSide)
+        throw new CommandError(exitCodes.failed, 'signed_cookies keeps nothing that could be revoked')
       const missing = new Set(ids)
       for await (const { key } of tools.engine.entries()) {
         const id = tools.publicId(key)
         if (!missing.has(id)) continue
-        await tools.engine.delete(key)
         missing.delete(id)
-        context.print(`revoked ${id}\n`)
+        const isEnded = await tools.engine.delete(key)
+        context.print(isEnded ? `revoked ${id}\n` : `${id} has just ended by itself\n`)
         if (missing.size === 0) break
       }
       if (missing.size > 0) throw new CommandError(exitCodes.failed, `no such session: ${[...missing].join(' ')}`)

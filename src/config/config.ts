@@ -1,3 +1,6 @@
+import type { AccessRule, RouteMatch } from '../rules/rule.ts'
+import type { SessionCookieOptions } from '../sessions/cookie.ts'
+import type { CommandName } from '../writeback/permission.ts'
 import type { Secret } from './secret.ts'
 
 /**
@@ -51,7 +54,7 @@ export interface ListenConfig {
 
 export interface SessionConfig {
   readonly engine: EngineConfig
-  readonly cookie: CookieConfig
+  readonly cookie: SessionCookieOptions
   /** SESSION_COOKIE_AGE; whole seconds. Default 14 days. */
   readonly cookieAgeMs: number
   readonly expireAtBrowserClose: boolean
@@ -100,17 +103,6 @@ export interface CacheConfig {
   readonly kind: 'memory'
   /** The name under `caches`. */
   readonly alias: string
-}
-
-export interface CookieConfig {
-  readonly name: string
-  readonly path: string
-  readonly domain: string | undefined
-  /** `auto`: Secure when the browser's side is https. */
-  readonly secure: 'auto' | boolean
-  readonly httpOnly: boolean
-  /** `false` leaves the attribute out. */
-  readonly sameSite: 'Lax' | 'Strict' | 'None' | false
 }
 
 /** `generated`: the file names none; the gateway makes one in `./var` at first start. Only for stores on this machine. */
@@ -191,26 +183,10 @@ export interface RouteConfig {
   readonly websocket: WebsocketConfig | undefined
 }
 
-// Until rules/ has landed: the plan's shapes, word for word.
-export interface RouteMatch {
-  readonly hosts: readonly string[]
-  readonly paths: readonly string[]
-  readonly methods: readonly string[]
-}
-export interface AccessRule {
-  readonly auth: 'public' | 'optional' | 'required'
-  readonly require: readonly string[]
-  readonly allow?: string
-  readonly mode: 'enforce' | 'observe'
-  readonly crossSite: 'off' | 'same-site'
-}
-
-export type WritebackCommand = 'flush' | 'clear' | 'cycle-key' | 'expiry'
-
 export interface WritebackConfig {
   /** Exact top-level names; `*` = all that do not begin with `_`. Empty = none. */
   readonly allow: readonly string[]
-  readonly commands: readonly WritebackCommand[]
+  readonly commands: readonly CommandName[]
 }
 
 export interface RouteHeadersConfig {

@@ -196,3 +196,16 @@ function setCookiePair(line: string): { name: string; value: string } {
   if (at < 0) return { name: '', value: unquoteCookie(pythonStrip(pair)) }
   return { name: pythonStrip(pair.slice(0, at)), value: unquoteCookie(pythonStrip(pair.slice(at + 1))) }
 }
+
+/** An answer's lines without the app's own cookies of that name; `cut` tells how many there were. */
+export function withoutSetCookie(raw: RawHeaders, name: string): CutCookies {
+  const headers: string[] = []
+  let cut = 0
+  for (let i = 0; i < raw.length; i += 2) {
+    const header = raw[i] ?? ''
+    const line = raw[i + 1] ?? ''
+    if (header.toLowerCase() === 'set-cookie' && setCookieName(line) === name) cut += 1
+    else headers.push(header, line)
+  }
+  return { headers, cut }
+}

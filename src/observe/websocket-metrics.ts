@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 
 /** Why a WebSocket ended. */
-export type WebSocketEnd = 'client' | 'upstream' | 'idle' | 'session_end' | 'drain'
+export type WebSocketEnd = 'client' | 'upstream' | 'idle' | 'session_end' | 'drain' | 'error'
 
 export interface WebSocketMetrics {
   opened(routeId: string): void

@@ -1,6 +1,3 @@
-import type { AccessDecision } from './access.ts'
-import type { AccessRule } from './rule.ts'
-
 /** How a route answers somebody who is not logged in. */
 export type OnDeny = 'auto' | 'redirect' | 'status'
 
@@ -28,17 +25,4 @@ export function refusalFor({ outcome, onDeny, isNavigation, method }: RefusedReq
   const isRedirect = onDeny === 'redirect' || (onDeny === 'auto' && isNavigation)
   if (!isRedirect) return { kind: 'status', status: 401 }
   return { kind: 'redirect', status: method === 'GET' || method === 'HEAD' ? 302 : 303 }
-}
-
-/** What becomes of a decision under the route's mode. */
-export interface Enforcement {
-  /** Whether the request goes on to the app. */
-  readonly passes: boolean
-  /** What `enforce` does, or would have done where the route only observes. */
-  readonly enforced: AccessDecision['outcome']
-}
-
-/** `observe` lets everything pass and tells what `enforce` would have done; nothing else of a route is softened by it. */
-export function enforcementOf(decision: AccessDecision, mode: AccessRule['mode']): Enforcement {
-  return { passes: decision.outcome === 'allow' || mode === 'observe', enforced: decision.outcome }
 }

@@ -2,11 +2,13 @@ import type { Framing } from '../http/framing.ts'
 import type { RawHeaders } from '../http/headers.ts'
 import type { Answer } from './answer.ts'
 import type { Route } from './route.ts'
+import type { Place } from './visit.ts'
 
 /** What goes up when a request is admitted. */
 export interface ForwardAdmission {
   readonly kind: 'forward'
   readonly route: Route
+  readonly place: Place
   readonly framing: Framing
   readonly target: string
   readonly headers: RawHeaders
@@ -14,5 +16,8 @@ export interface ForwardAdmission {
   readonly isStillAdmitted: () => Promise<boolean>
 }
 
-/** What step 4 came to: the answer that ends the request here, or what goes up. */
-export type Admission = { readonly kind: 'answer'; readonly answer: Answer } | ForwardAdmission
+/** What steps 1 to 5 came to: one of our own addresses, the answer that ends the request here, or what goes up. */
+export type Admission =
+  | { readonly kind: 'local'; readonly run: () => Promise<Answer> }
+  | { readonly kind: 'answer'; readonly answer: Answer }
+  | ForwardAdmission

@@ -32,7 +32,8 @@ export function arrivedOf({ request, response, peer, onChunk }: ArrivalParts): A
     isBodyRead: () => request.complete,
     onChunk,
     wantBody() {
-      if (request.headers.expect !== undefined) response.writeContinue()
+      // RFC 9110, section 10.1.1: an HTTP/1.0 client does not know interim answers.
+      if (request.headers.expect !== undefined && request.httpVersion === '1.1') response.writeContinue()
     },
     inform: (status, headers) => inform(request, response, { status, headers }),
   }

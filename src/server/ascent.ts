@@ -9,7 +9,6 @@ import type { Place, Visit } from './visit.ts'
 
 export interface AscentParts {
   readonly cookieName: string
-  readonly publicId: (key: string) => string
   readonly clock: Clock
 }
 
@@ -40,7 +39,7 @@ export function createAscent(parts: AscentParts): (visit: Visit, admitted: Admit
 
   /** One owner per name: the app never sees the session cookie, or sees exactly one that leads to a session. */
   function ownedCookies(visit: Visit, route: Route, cleaned: RawHeaders): string[] {
-    const key = visit.session?.resolution === 'hit' ? visit.session.key : undefined
+    const key = visit.session?.foundKey
     if (route.sessionCookie === 'pass' && key !== undefined) return withSingleCookie(cleaned, parts.cookieName, key)
     return cookiesWithout(cleaned, parts.cookieName).headers
   }
@@ -48,13 +47,14 @@ export function createAscent(parts: AscentParts): (visit: Visit, admitted: Admit
   function assertion(visit: Visit, admitted: Omit<Admitted, 'cleaned'>): readonly string[] {
     const { route, place, data, isLoggedIn } = admitted
     if (route.issuer === undefined) return []
-    const key = visit.session?.resolution === 'hit' ? visit.session.key : undefined
+    const key = visit.session?.foundKey
+    const publicId = visit.exchange.session?.idHash
     const { lines, reused } = route.issuer.issue({
       data,
       loggedIn: isLoggedIn,
       now: parts.clock(),
       request: { method: visit.method, url: `${place.origin}${place.target.received}` },
-      ...(key === undefined ? {} : { key, publicId: parts.publicId(key) }),
+      ...(key === undefined || publicId === undefined ? {} : { key, publicId }),
     })
     visit.exchange.assertion = { algorithm: route.issuer.algorithm, reused, bytes: lines[1]?.length ?? 0 }
     return lines

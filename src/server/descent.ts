@@ -1,8 +1,8 @@
 import type { SessionData } from '../django/json.ts'
 import { GatewayError } from '../errors.ts'
 import { withPrivateCache, withVary } from '../http/cache-headers.ts'
-import { readSetCookie, setCookieName } from '../http/cookies.ts'
-import type { RawHeaders } from '../http/headers.ts'
+import { readSetCookie, setCookieName, withoutSetCookie } from '../http/cookies.ts'
+import { headerValues, type RawHeaders } from '../http/headers.ts'
 import { withoutHopByHop } from '../http/hop-by-hop.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { WritebackResult } from '../observe/exchange.ts'
@@ -72,23 +72,18 @@ export class Descent {
 
   /** One owner per name: lines that bear the session cookie's name are the gateway's alone, unless the app shares it. */
   #ownCookies(visit: Visit, route: Route, headers: RawHeaders): { headers: string[]; appCookie: AppCookie } {
-    const kept: string[] = []
-    let appCookie: AppCookie
-    for (let i = 0; i < headers.length; i += 2) {
-      const name = headers[i] ?? ''
-      const value = headers[i + 1] ?? ''
-      const isOurs = name.toLowerCase() === 'set-cookie' && setCookieName(value) === this.#parts.cookie.name
-      if (isOurs && route.sessionCookie === 'strip') {
-        visit.exchange.cookiesCut += 1
-        continue
-      }
-      if (isOurs) {
-        const line = readSetCookie(value, this.#parts.clock())
-        appCookie = { key: line.value, isDeletion: line.isDeletion }
-      }
-      kept.push(name, value)
+    const { name } = this.#parts.cookie
+    if (route.sessionCookie === 'strip') {
+      const stripped = withoutSetCookie(headers, name)
+      visit.exchange.cookiesCut += stripped.cut
+      return { headers: stripped.headers, appCookie: undefined }
     }
-    return { headers: kept, appCookie }
+    // Of several the last counts, as it does in a browser.
+    const [line] = headerValues(headers, 'set-cookie')
+      .filter((value) => setCookieName(value) === name)
+      .slice(-1)
+    const read = line === undefined ? undefined : readSetCookie(line, this.#parts.clock())
+    return { headers: [...headers], appCookie: read && { key: read.value, isDeletion: read.isDeletion } }
   }
 
   async #applyCommands(step: {
@@ -109,10 +104,11 @@ export class Descent {
     const session = appCookie === undefined ? visit.session : this.#parts.sessions.openExisting(appCookie.key)
     if (session === undefined)
       throw new GatewayError('ERR_SESSION_WRITE', 'the store could not be read for this request')
-    await session.apply(commands)
-    const saved = await asWrite(
-      session.save({ beganAnonymous: visit.beganAnonymous, check: (after) => this.#check(route, after, commands) }),
-    )
+    const check = (after: SessionData): void => this.#check(route, after, commands)
+    const saved = await asWrite(async () => {
+      await session.apply(commands)
+      return await session.save({ beganAnonymous: visit.beganAnonymous, check })
+    })
     visit.exchange.writeback = writebackResult(saved)
     return saved.kind === 'unchanged' ? ((await this.#touch(visit, step)) ?? saved) : saved
   }
@@ -124,9 +120,9 @@ export class Descent {
 
   async #touch(visit: Visit, step: { status: number; appCookie: AppCookie }): Promise<SaveResult | undefined> {
     const isDue = this.#parts.saveEveryRequest && step.status < 500 && step.appCookie === undefined
-    const key = visit.session?.resolution === 'hit' ? visit.session.key : undefined
+    const key = visit.session?.foundKey
     if (!isDue || key === undefined) return undefined
-    return await asWrite(this.#parts.sessions.touch(key))
+    return await asWrite(() => this.#parts.sessions.touch(key))
   }
 
   #closeHeaders(step: {
@@ -141,7 +137,9 @@ export class Descent {
     if (!route.usesSession) return lines
     const cookieLine = this.#cookieFor(visit, appCookie, saved)
     const replaced =
-      cookieLine !== undefined && appCookie !== undefined ? withoutCookie(lines, this.#parts.cookie.name) : lines
+      cookieLine !== undefined && appCookie !== undefined
+        ? withoutSetCookie(lines, this.#parts.cookie.name).headers
+        : lines
     if (cookieLine !== undefined) replaced.push('Set-Cookie', cookieLine)
     const touches = cookieLine !== undefined || appCookie !== undefined || visit.session?.resolution === 'hit'
     const varied = withVary(replaced, 'Cookie')
@@ -182,9 +180,9 @@ function writebackResult(saved: SaveResult): WritebackResult {
 }
 
 /** The same failure, told as one of a write: what became of it is not known, and nothing is sent again. */
-async function asWrite(saving: Promise<SaveResult>): Promise<SaveResult> {
+async function asWrite(save: () => Promise<SaveResult>): Promise<SaveResult> {
   try {
-    return await saving
+    return await save()
   } catch (error) {
     if (!(error instanceof GatewayError) || error.code !== 'ERR_STORE_UNAVAILABLE') throw error
     throw new GatewayError('ERR_SESSION_WRITE', error.message, {
@@ -199,14 +197,4 @@ function withStaticLines(headers: string[], lines: RawHeaders): string[] {
   if (lines.length === 0) return headers
   const names = new Set(lines.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase()))
   return [...headers.filter((_, i) => !names.has((headers[i - (i % 2)] ?? '').toLowerCase())), ...lines]
-}
-
-function withoutCookie(headers: string[], cookieName: string): string[] {
-  const kept: string[] = []
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] ?? ''
-    const value = headers[i + 1] ?? ''
-    if (name.toLowerCase() !== 'set-cookie' || setCookieName(value) !== cookieName) kept.push(name, value)
-  }
-  return kept
 }

@@ -30,7 +30,11 @@ export async function sendUp(visit: Visit, admission: ForwardAdmission): Promise
 }
 
 /** The app answered. */
-export function noteUpstreamAnswer(visit: Visit, name: string, answer: UpstreamAnswer): void {
+export function noteUpstreamAnswer(
+  visit: Visit,
+  name: string,
+  answer: Pick<UpstreamAnswer, 'server' | 'attempts' | 'status' | 'firstByteMs'>,
+): void {
   const address = new URL(answer.server).host
   const failed = Array.from({ length: answer.attempts - 1 }, () => ({
     address,
@@ -41,6 +45,7 @@ export function noteUpstreamAnswer(visit: Visit, name: string, answer: UpstreamA
   visit.exchange.outcome = 'forwarded'
 }
 
+/** It did not, or not in a way that can be passed on. */
 export function noteUpstreamFailure(visit: Visit, name: string, error: GatewayError): void {
   const { server } = error.facts
   const address = typeof server === 'string' ? new URL(server).host : name

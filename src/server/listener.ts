@@ -18,6 +18,8 @@ const HEAD_DEADLINE_MS = 30_000
 const KEEP_ALIVE_MS = 75_000
 /** At the end, how long a request whose head has begun to come may still take to arrive. */
 const LAST_HEAD_MS = 1_000
+/** How long the client of a refused upgrade has to read why. */
+const LAST_WORDS_MS = 2_000
 
 /** `host` undefined = all interfaces. */
 export type ListenAddress =
@@ -67,6 +69,8 @@ class HttpListener implements Listener {
     if (this.#isDraining) setImmediate(() => this.#server.closeIdleConnections())
   })
   readonly #sockets = new Set<Socket>()
+  /** Upgrades that are neither refused nor open yet. */
+  readonly #handshakes = new Set<Duplex>()
   #isDraining = false
 
   constructor(address: ListenAddress, handlers: Handlers) {
@@ -90,6 +94,7 @@ class HttpListener implements Listener {
     this.#server.on('request', take)
     this.#server.on('checkContinue', take)
     this.#server.on('checkExpectation', take)
+    // Only to be told that it is not served.
     this.#server.on('connect', (request, socket) => this.#upgrade(request, socket, Buffer.alloc(0)))
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
     this.#server.on('clientError', refuse)
@@ -127,6 +132,7 @@ class HttpListener implements Listener {
 
   closeNow(): void {
     this.#server.closeAllConnections()
+    for (const socket of this.#handshakes) socket.destroy()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -143,11 +149,13 @@ class HttpListener implements Listener {
   #serve(request: IncomingMessage, response: ServerResponse): void {
     const peer = this.#peerOf(request)
     const { onChunk, clock } = this.#handlers
-    void this.#handlers.onRequest(
+    const serving = this.#handlers.onRequest(
       arrivedOf({ request, response, peer, onChunk }),
       exchangeOf(request, peer, clock),
       response,
     )
+    // Whatever goes wrong there, one request is the most that it may cost.
+    void serving.catch(() => response.destroy())
   }
 
   /** A switch of protocols behind requests that are under way has no place to be answered at: the connection ends. */
@@ -160,11 +168,18 @@ class HttpListener implements Listener {
     const response = new ServerResponse(request)
     response.assignSocket(socket as Socket)
     response.shouldKeepAlive = false
-    response.once('finish', () => socket.end())
+    // node:http has let go of the socket: nobody else would close it on a client that keeps its own side open.
+    response.once('finish', () => {
+      socket.end()
+      socket.resume()
+      setTimeout(() => socket.destroy(), LAST_WORDS_MS).unref()
+    })
+    this.#handshakes.add(socket)
     const peer = this.#peerOf(request)
     const { onChunk, clock } = this.#handlers
     const arrived = arrivedOf({ request, response, peer, onChunk })
-    void this.#handlers.onUpgrade(arrived, exchangeOf(request, peer, clock), { socket, head, response })
+    const upgrading = this.#handlers.onUpgrade(arrived, exchangeOf(request, peer, clock), { socket, head, response })
+    void upgrading.catch(() => socket.destroy()).finally(() => this.#handshakes.delete(socket))
   }
 
   /** A TCP peer that is gone has no address any more; it must not pass for one on a Unix socket, which never had any. */

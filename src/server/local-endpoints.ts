@@ -1,3 +1,4 @@
+import { JWKS_PATH } from '../assertion/jwks.ts'
 import { GatewayError } from '../errors.ts'
 import { isPageNavigation } from '../http/navigation.ts'
 import { isCrossSite } from '../http/same-site.ts'
@@ -5,31 +6,34 @@ import type { SessionCookie } from '../sessions/cookie.ts'
 import type { SessionStore } from '../sessions/session-store.ts'
 import { type Answer, localAnswer } from './answer.ts'
 import { eraseCookie } from './descent.ts'
+import { type CookieRules, readSessionCookie } from './session-lookup.ts'
 import type { Place, Visit } from './visit.ts'
 
-export const JWKS_PATH = '/.well-known/sessiongate/jwks.json'
+/** Where a log-out is asked for that needs nothing of an app. */
 export const LOGOUT_PATH = '/.sessiongate/logout'
 
+/** What the gateway's own addresses need of the house. */
 export interface LocalEndpointsParts {
   readonly jwks: string
   readonly sessions: SessionStore
   readonly cookie: SessionCookie
-  readonly readCookie: (visit: Visit) => { readonly value: string | undefined; readonly count: number }
+  readonly cookieRules: CookieRules
   /** Where a person goes after a log-out. */
   readonly afterLogout: string
 }
 
 /** The few addresses that the gateway answers itself, before all routes and on every served host. */
 export interface LocalEndpoints {
-  /** The answer, or undefined when the path is none of ours. */
-  answer(visit: Visit, place: Place): Promise<Answer | undefined>
+  /** What answers, or undefined when the path is none of ours. Nothing has happened until it is called. */
+  find(visit: Visit, place: Place): (() => Promise<Answer>) | undefined
 }
 
+/** The document of the public keys, and the log-out. */
 export function createLocalEndpoints(parts: LocalEndpointsParts): LocalEndpoints {
   return {
-    async answer(visit, place) {
-      if (place.target.path === JWKS_PATH) return jwks(visit)
-      if (place.target.path === LOGOUT_PATH) return await logout(visit, place)
+    find(visit, place) {
+      if (place.target.path === JWKS_PATH) return async () => jwks(visit)
+      if (place.target.path === LOGOUT_PATH) return () => logout(visit, place)
       return undefined
     },
   }
@@ -51,10 +55,13 @@ export function createLocalEndpoints(parts: LocalEndpointsParts): LocalEndpoints
       throw new GatewayError('ERR_CROSS_SITE', 'a log-out was asked for by another site')
     }
     visit.exchange.localReason = 'well_known'
-    visit.cookie = parts.readCookie(visit)
+    visit.cookie = readSessionCookie(visit.raw, parts.cookieRules)
     const session = parts.sessions.open(visit.cookie.value)
     await session.flush()
     await session.save()
+    // A key that was cycled a moment ago leads to nothing; whom it became is who wants to leave.
+    const successor = session.isSuperseded ? parts.sessions.successorOf(visit.cookie.value) : undefined
+    if (successor !== undefined) await parts.sessions.end(successor)
     const cookieLines = visit.cookie.value === undefined ? [] : ['Set-Cookie', eraseCookie(visit, parts.cookie)]
     if (!isPageNavigation(visit.method, visit.raw)) return localAnswer(204, ['Vary', 'Cookie', ...cookieLines])
     return localAnswer(303, ['Location', parts.afterLogout, 'Vary', 'Cookie', ...cookieLines])

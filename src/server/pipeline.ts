@@ -55,8 +55,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const framing = readFraming(visit.method, visit.httpVersion, visit.raw)
     const place = readPlace(visit, parts.isTrusted)
     parts.routes.requireHost(place.host.name)
-    const local = await parts.localEndpoints.answer(visit, place)
-    if (local !== undefined) return { kind: 'answer', answer: local }
+    const local = parts.localEndpoints.find(visit, place)
+    if (local !== undefined) return { kind: 'local', run: local }
 
     const route = parts.routes.select({ method: visit.method, host: place.host.name, target: place.target })
     parts.onRoute(route.id)
@@ -71,6 +71,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     return {
       kind: 'forward',
       route,
+      place,
       framing,
       target: parts.guardLogin(place.target, place.host),
       headers: ascend(visit, { route, place, cleaned, data, isLoggedIn: decision.loggedIn }),
@@ -84,6 +85,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 
   async function serve(visit: Visit): Promise<Answer> {
     const admission = await admit(visit)
+    if (admission.kind === 'local') return await admission.run()
     if (admission.kind === 'answer') return admission.answer
     const answer = await sendUp(visit, admission)
     return await descent.descend(visit, admission.route, answer)

@@ -28,7 +28,8 @@ export async function sendAnswer(response: ServerResponse, answer: Answer, visit
   if (body === undefined || typeof body === 'string') {
     visit.exchange.responseBodyBytes = visit.method === 'HEAD' ? 0 : Buffer.byteLength(body ?? '')
     if (isEarly) {
-      response.write(body ?? '')
+      response.flushHeaders()
+      if (body !== undefined && body !== '') response.write(body)
       await discard(visit.body)
       response.end()
     } else {

@@ -1,23 +1,36 @@
 import type { SessionData } from '../django/json.ts'
 import { GatewayError } from '../errors.ts'
 import { readCookie } from '../http/cookies.ts'
+import type { RawHeaders } from '../http/headers.ts'
 import type { SessionResult } from '../observe/exchange.ts'
 import { type IdentityRules, isLoggedIn } from '../sessions/merge.ts'
 import type { Session } from '../sessions/session.ts'
 import type { SessionStore } from '../sessions/session-store.ts'
 import type { Route } from './route.ts'
-import type { Visit } from './visit.ts'
+import type { BroughtCookie, Visit } from './visit.ts'
 
-export interface SessionLookupParts {
+/** What the look-up needs of the house. */
+export interface SessionLookupParts extends CookieRules {
   readonly sessions: SessionStore
   readonly identity: IdentityRules
-  readonly cookieName: string
-  readonly duplicateCookies: 'last' | 'refuse'
   readonly publicId: (key: string) => string
   readonly engineName: string
 }
 
+/** What several cookies of the session's name mean. */
+export interface CookieRules {
+  readonly cookieName: string
+  readonly duplicateCookies: 'last' | 'refuse'
+}
+
 const nobody: SessionData = new Map()
+
+/** The session cookie of a request. With `refuse`, several are none: one of them was planted, and nobody knows which. */
+export function readSessionCookie(raw: RawHeaders, rules: CookieRules): BroughtCookie & { isAmbiguous: boolean } {
+  const { value, count } = readCookie(raw, rules.cookieName)
+  const isAmbiguous = count > 1 && rules.duplicateCookies === 'refuse'
+  return { value: isAmbiguous ? undefined : value, count, isAmbiguous }
+}
 
 /**
  * Step 3: the session of a request. Without a cookie the store is not asked. A store that fails ends the request,
@@ -28,10 +41,9 @@ const nobody: SessionData = new Map()
 export function createSessionLookup(parts: SessionLookupParts): (visit: Visit, route: Route) => Promise<SessionData> {
   return async function lookUp(visit, route) {
     if (!route.usesSession) return nobody
-    const cookie = readCookie(visit.raw, parts.cookieName)
-    const isAmbiguous = cookie.count > 1 && parts.duplicateCookies === 'refuse'
-    visit.cookie = isAmbiguous ? { value: undefined, count: cookie.count } : cookie
-    const session = parts.sessions.open(visit.cookie.value)
+    const { isAmbiguous, ...cookie } = readSessionCookie(visit.raw, parts)
+    visit.cookie = cookie
+    const session = parts.sessions.open(cookie.value)
     const startedMs = performance.now()
     const data = await loadOrNobody(session, visit, route)
     note(visit, session, { data, isAmbiguous, resolveMs: performance.now() - startedMs })
@@ -45,7 +57,7 @@ export function createSessionLookup(parts: SessionLookupParts): (visit: Visit, r
       visit.session = session
       return data
     } catch (error) {
-      if (!(error instanceof GatewayError)) throw error
+      if (!(error instanceof GatewayError) || error.code !== 'ERR_STORE_UNAVAILABLE') throw error
       visit.exchange.session = { result: 'store_error', engine: parts.engineName }
       if (route.onStoreError === 'unavailable') throw error
       return nobody
@@ -59,7 +71,7 @@ export function createSessionLookup(parts: SessionLookupParts): (visit: Visit, r
   ): void {
     if (visit.session === undefined) return
     const result: SessionResult = facts.isAmbiguous ? 'ambiguous_cookie' : session.resolution
-    const key = session.resolution === 'hit' ? session.key : undefined
+    const key = session.foundKey
     visit.exchange.session = {
       result,
       ...(key === undefined ? {} : { idHash: parts.publicId(key) }),

@@ -7,6 +7,7 @@ const RETRY_MS = 5_000
 /** RFC 6455, section 7.4.1. */
 const POLICY_VIOLATION = 1008
 const GOING_AWAY = 1001
+const END_WORDS = 'the gateway is shutting down'
 
 export interface GuardedTunnel {
   readonly tunnel: Tunnel
@@ -16,9 +17,8 @@ export interface GuardedTunnel {
   readonly watch: (onNotice: () => void) => () => void
 }
 
-/** Every open WebSocket: `server.close()` does not know upgraded sockets, so somebody must. */
+/** Every open WebSocket: `node:http` has let go of their sockets and cannot close them, so somebody must. */
 export interface Tunnels {
-  readonly size: number
   add(guarded: GuardedTunnel): void
   /** Ends all of them politely (1001). */
   endAll(): void
@@ -31,12 +31,11 @@ export interface Tunnels {
  */
 export function createTunnels(): Tunnels {
   const open = new Set<Tunnel>()
+  let isEnding = false
   return {
-    get size() {
-      return open.size
-    },
     add({ tunnel, isAdmitted, watch }) {
       open.add(tunnel)
+      if (isEnding) tunnel.end(GOING_AWAY, END_WORDS)
       let lastLookMs = performance.now()
       let timer = setTimeout(look, RECHECK_MS).unref()
       const stopWatching = watch(() => void look())
@@ -45,6 +44,8 @@ export function createTunnels(): Tunnels {
         clearTimeout(timer)
         stopWatching()
       })
+      // What happened to the session while the app took its time to agree has been told to nobody.
+      void look()
 
       async function look(): Promise<void> {
         clearTimeout(timer)
@@ -65,7 +66,8 @@ export function createTunnels(): Tunnels {
       }
     },
     endAll() {
-      for (const tunnel of open) tunnel.end(GOING_AWAY, 'the gateway is shutting down')
+      isEnding = true
+      for (const tunnel of open) tunnel.end(GOING_AWAY, END_WORDS)
     },
   }
 }

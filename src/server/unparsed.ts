@@ -13,6 +13,9 @@ const parserErrors: Readonly<Record<string, ErrorCode>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'ERR_REQUEST_TIMEOUT',
 }
 
+/** How long the client has to read the refusal. */
+const LAST_WORDS_MS = 2_000
+
 /**
  * Answers what the parser would not read, in the barest form, because nothing of the request can be trusted, and ends
  * the connection. Answers to earlier requests on it finish first: a second head in the middle of one would be read as a
@@ -33,7 +36,7 @@ export function createUnparsedGuard(
     const exchange = createExchange({
       requestId: createRequestId(),
       startedAt: context.clock(),
-      peerAddress: '',
+      peerAddress: addressOf(socket),
       method: '',
       scheme: 'http',
     })
@@ -56,8 +59,14 @@ export function createUnparsedGuard(
       return false
     }
     socket.end(bareAnswer(refusal, exchange))
+    // The request whose body it was still waits for more of it.
+    setTimeout(() => socket.destroy(), LAST_WORDS_MS).unref()
     return true
   }
+}
+
+function addressOf(socket: Duplex): string {
+  return 'remoteAddress' in socket && typeof socket.remoteAddress === 'string' ? socket.remoteAddress : ''
 }
 
 function bareAnswer(refusal: GatewayError, exchange: Exchange): string {

@@ -32,6 +32,8 @@ class ObservedEngine implements SessionEngine {
   readonly #engine: SessionEngine
   readonly #observer: EngineObserver
   #isUp: boolean | undefined
+  /** The last real operation failed. */
+  #hasFailed = false
 
   constructor(engine: SessionEngine, observer: EngineObserver) {
     this.#engine = engine
@@ -92,7 +94,8 @@ class ObservedEngine implements SessionEngine {
   async ping(): Promise<void> {
     try {
       await this.#engine.ping()
-      this.#noteState(true, undefined)
+      // A store that answers pings and fails at everything else is not up again.
+      if (!this.#hasFailed) this.#noteState(true, undefined)
     } catch (error) {
       this.#noteState(false, error)
       throw error
@@ -114,6 +117,7 @@ class ObservedEngine implements SessionEngine {
       })
     try {
       const value = await run()
+      this.#hasFailed = false
       this.#noteState(true, undefined)
       note('ok', value)
       return value
@@ -121,6 +125,7 @@ class ObservedEngine implements SessionEngine {
       // A change that was refused is no failure of the store.
       const isFailure = error instanceof GatewayError && error.code === 'ERR_STORE_UNAVAILABLE'
       if (isFailure) this.#noteState(false, error)
+      this.#hasFailed = isFailure
       note(isFailure ? 'error' : 'ok', undefined)
       throw error
     }

@@ -35,7 +35,8 @@ export class SessionStore implements SessionBacking {
   readonly clock: Clock
   readonly expiry: ExpiryRules
   readonly #options: SessionStoreOptions
-  readonly #cycled = new LRUCache<string, true>({ max: CYCLED_KEYS_REMEMBERED, ttl: CYCLED_KEY_MEMORY_MS })
+  /** From a key that was cycled to the one that it became. */
+  readonly #cycled = new LRUCache<string, string>({ max: CYCLED_KEYS_REMEMBERED, ttl: CYCLED_KEY_MEMORY_MS })
 
   readonly #watchers = new Map<string, Set<() => void>>()
 
@@ -106,9 +107,24 @@ export class SessionStore implements SessionBacking {
     return isLogin ? await this.#create(replacementFor(changes, context), options) : { kind: 'gone' }
   }
 
-  /** Renews expiry and cookie of a found session (`save_every_request`) without changing its data. */
+  /** Renews expiry and cookie of a found session (`save_every_request`) without changing its data; nobody is notified. */
   async touch(key: string): Promise<SaveResult> {
-    return this.#settle(key, await this.#options.engine.transition(key, (data) => ({ kind: 'update', data })))
+    let outlived = false
+    const result = await this.#options.engine.transition(key, (data) => {
+      outlived = isOverMaxAge(data, this.#options.maxAgeMs, this.clock())
+      return outlived ? { kind: 'keep' } : { kind: 'update', data }
+    })
+    return outlived || result.kind !== 'stored' ? { kind: 'gone' } : { ...result, reason: 'refreshed' }
+  }
+
+  /** The key that this one became less than a minute ago, in this process. */
+  successorOf(key: string | undefined): string | undefined {
+    return key === undefined ? undefined : this.#cycled.get(key)
+  }
+
+  /** Ends the session under that key, whatever is in it. */
+  async end(key: string): Promise<void> {
+    this.#settle(key, await this.#options.engine.transition(key, () => ({ kind: 'delete' })))
   }
 
   async #create(data: SessionData | undefined, options: SaveOptions): Promise<SaveResult> {
@@ -125,7 +141,7 @@ export class SessionStore implements SessionBacking {
         return { kind: 'unchanged' }
       case 'stored':
         if (result.key === key) return { ...result, reason: 'refreshed' }
-        if (this.#options.engine.isServerSide) this.#cycled.set(key, true)
+        if (this.#options.engine.isServerSide) this.#cycled.set(key, result.key)
         return { ...result, reason: this.#options.engine.isServerSide ? 'rotated' : 'refreshed' }
       case 'deleted':
         return { kind: 'deleted' }

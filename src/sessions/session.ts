@@ -88,6 +88,11 @@ export class Session {
     return this.#found === undefined ? this.#cookieValue : this.#found.key
   }
 
+  /** The key of a session that was found when it was loaded; undefined where there was none, and before the load. */
+  get foundKey(): string | undefined {
+    return this.#found?.resolution === 'hit' ? this.#found.key : undefined
+  }
+
   get accessed(): boolean {
     return this.#accessed
   }

@@ -67,7 +67,12 @@ function valuesOf(rawHeaders: readonly string[], name: string): string[] {
 
 /** The session cookie that an answer sets, as a request sends it back. */
 export function cookieOf(answer: Answered): string {
-  return answer.values('Set-Cookie').find((line) => line.startsWith('sessionid='))?.split(';')[0] ?? ''
+  return (
+    answer
+      .values('Set-Cookie')
+      .find((line) => line.startsWith('sessionid='))
+      ?.split(';')[0] ?? ''
+  )
 }
 
 /** What a browser sends when somebody opens a page. */

@@ -36,12 +36,14 @@ routes:
   - { id: tls, match: { path: /tls }, upstream: app, allow: 'request.client_ip == "203.0.113.9"' }
   - { id: app, match: { path: /* }, upstream: app }
 `)
-    const dual = await stage.gateway.logged('the dual-stack listener', ({ msg, address }) =>
-      msg === 'listening' && String(address).startsWith('[::]'),
+    const dual = await stage.gateway.logged(
+      'the dual-stack listener',
+      ({ msg, address }) => msg === 'listening' && String(address).startsWith('[::]'),
     )
     dualPort = Number(String(dual.address).slice('[::]:'.length))
-    await stage.gateway.logged('the Unix socket', ({ msg, address }) =>
-      msg === 'listening' && String(address).endsWith('gate.sock'),
+    await stage.gateway.logged(
+      'the Unix socket',
+      ({ msg, address }) => msg === 'listening' && String(address).endsWith('gate.sock'),
     )
     socketPath = join(stage.gateway.folder, 'gate.sock')
   })
@@ -67,11 +69,10 @@ routes:
       assert.deepEqual(values('X-Forwarded-Host'), ['shop.example.com'])
       assert.deepEqual(values('X-Forwarded-Port'), ['443'])
       assert.deepEqual(values('X-Request-Id'), ['from-the-proxy-1'])
-      assert.deepEqual([...values('Forwarded'), ...values('X-Real-IP'), ...values('CF-Ray')], [
-        'for=203.0.113.9',
-        '203.0.113.9',
-        'abc',
-      ])
+      assert.deepEqual(
+        [...values('Forwarded'), ...values('X-Real-IP'), ...values('CF-Ray')],
+        ['for=203.0.113.9', '203.0.113.9', 'abc'],
+      )
       assert.match(answer.values('Set-Cookie').join('\n'), /^sessionid=[a-z0-9]{32}; .*; Secure$/)
     })
   }
@@ -135,10 +136,9 @@ routes:
   test('the log names the client, the peer and the request as the proxy does', async () => {
     await send({ socketPath, path: '/logged', headers: { ...told, 'X-Request-Id': 'from-the-proxy-2' } })
     const line = await stage.gateway.logged('the request', (entry) => entry['request.id'] === 'from-the-proxy-2')
-    assert.deepEqual([line['client.address'], line['url.scheme'], line['url.path']], [
-      '203.0.113.9',
-      'https',
-      '/logged',
-    ])
+    assert.deepEqual(
+      [line['client.address'], line['url.scheme'], line['url.path']],
+      ['203.0.113.9', 'https', '/logged'],
+    )
   })
 })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -41,6 +41,34 @@ const rest = `
 upstreams: { app: { servers: ["http://127.0.0.1:1"] } }
 routes: [{ id: app, match: { path: /* }, upstream: app, auth: optional }]
 `
+
+const handshake = [
+  'GET /ws HTTP/1.1',
+  'Host: x',
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  '\r\n',
+].join('\r\n')
+
+/** Takes connections and what comes on them, and never says a word. */
+async function startSilentApp(onData: () => void): Promise<AsyncDisposable & { readonly origin: string }> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('data', onData).on('error', () => undefined)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
 
 describe('starting and stopping', () => {
   test('SIGTERM lets a running request finish, ends the connection with it, and the exit code is 0', async () => {
@@ -90,6 +118,28 @@ describe('starting and stopping', () => {
     await stage.gateway.logged('the drain', (line) => line.msg === 'draining')
     assert.equal(await stage.gateway.stop(), 0)
     assert.ok(performance.now() - startedMs < 3000)
+  })
+
+  test('the client of a refused handshake cannot hold up the end by keeping its side open', async () => {
+    await using stage = await openStage(
+      `${config.replace('auth: optional', 'auth: required')}login: { url: https://login.example/ }\nshutdown: { drain: 5s }\n`,
+    )
+    await using client = await connectRaw(stage.gateway.port)
+    await client.send(handshake)
+    assert.equal((await client.response()).status, 401)
+    assert.equal(await within('the end', stage.gateway.stop(), 6_000), 0)
+  })
+
+  test('a handshake that the app has not answered at the deadline is cut, and opens nothing afterwards', async () => {
+    const asked = Promise.withResolvers<void>()
+    await using app = await startSilentApp(() => asked.resolve())
+    await using gateway = await startGateway({
+      config: `${config.replace('APP', app.origin)}shutdown: { drain: 1s }\n`,
+    })
+    await using client = await connectRaw(gateway.port)
+    await client.send(handshake)
+    await within('the handshake to reach the app', asked.promise)
+    assert.equal(await within('the end', gateway.stop(), 6_000), 0)
   })
 
   test('what is left at the deadline of the drain is cut, a WebSocket too', async () => {

@@ -28,7 +28,12 @@ export async function openStage(
   options: Omit<TestGatewayOptions, 'config'> & { readonly handler?: AppHandler } = {},
 ): Promise<Stage> {
   const app = await startApp(options.handler ?? obedient)
-  const gateway = await startGateway({ ...options, config: config.replaceAll('APP', app.origin) })
+  const starting = startGateway({ ...options, config: config.replaceAll('APP', app.origin) })
+  const gateway = await starting.catch(async (error: unknown) => {
+    // An app that is left behind would keep the whole run alive.
+    await app[Symbol.asyncDispose]()
+    throw error
+  })
   return {
     app,
     gateway,

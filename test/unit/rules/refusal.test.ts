@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { AccessDecision } from '../../../src/rules/access.ts'
-import { enforcementOf, type OnDeny, refusalFor } from '../../../src/rules/refusal.ts'
+import { type OnDeny, refusalFor } from '../../../src/rules/refusal.ts'
 
 const cases: [why: string, onDeny: OnDeny, isNavigation: boolean, method: string, status: number][] = [
   ['a person who opens a page goes to the login', 'auto', true, 'GET', 302],
@@ -25,12 +24,3 @@ for (const onDeny of ['auto', 'redirect', 'status'] as const) {
     assert.deepEqual(refusal, { kind: 'status', status: 403 })
   })
 }
-
-test('observing lets everything pass and tells what would have been done', () => {
-  const no: AccessDecision = { outcome: 'login', reason: 'no_session', loggedIn: false }
-  const yes: AccessDecision = { outcome: 'allow', reason: 'user', loggedIn: true }
-  assert.deepEqual(enforcementOf(no, 'observe'), { passes: true, enforced: 'login' })
-  assert.deepEqual(enforcementOf(no, 'enforce'), { passes: false, enforced: 'login' })
-  assert.deepEqual(enforcementOf(yes, 'observe'), { passes: true, enforced: 'allow' })
-  assert.deepEqual(enforcementOf(yes, 'enforce'), { passes: true, enforced: 'allow' })
-})
