@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { until } from '../support/deadline.ts'
 import { type EvilUpstream, startEvil } from '../support/evil-upstream.ts'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
 import { connectRaw } from '../support/raw-client.ts'
@@ -152,8 +153,9 @@ routes: [{ id: app, match: { path: /* }, upstream: app, auth: optional }]
     const before = evil.connections.filter(({ socket }) => !socket.destroyed).length
     await using client = await connectRaw(gateway.port)
     await client.send('GET /gone HTTP/1.1\r\nHost: x\r\n\r\n')
-    await new Promise((resolve) => setTimeout(resolve, 100))
-    const held = evil.connections.findLast((connection) => connection.received().includes('/gone'))
+    const find = () => evil.connections.findLast((connection) => connection.received().includes('/gone'))
+    await until('the request to reach the app', () => find() !== undefined)
+    const held = find()
     assert.ok(held)
     client.reset()
     await held.closed

@@ -10,7 +10,7 @@ import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { acceptFor } from '../../src/proxy/handshake.ts'
 import { startApp } from '../support/app.ts'
-import { within } from '../support/deadline.ts'
+import { until, within } from '../support/deadline.ts'
 import { startEcho } from '../support/echo-upstream.ts'
 import { startGateway } from '../support/gateway.ts'
 import { connectRaw } from '../support/raw-client.ts'
@@ -75,7 +75,7 @@ describe('starting and stopping', () => {
     await using stage = await openStage(config)
     await using client = await connectRaw(stage.gateway.port)
     await client.send('GET / HTTP/1.1\r\nHost: x\r\nWait: 800\r\n\r\n')
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await until('the request to reach the app', () => stage.app.requests.length > 0)
     const startedMs = performance.now()
     const stopped = stage.gateway.stop()
     const answer = await client.response()
@@ -89,7 +89,7 @@ describe('starting and stopping', () => {
     await using stage = await openStage(config)
     await using client = await connectRaw(stage.gateway.port)
     await client.send('GET / HTTP/1.1\r\nHost: x\r\nWait: 600\r\n\r\n')
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await until('the request to reach the app', () => stage.app.requests.length > 0)
     const stopped = stage.gateway.stop()
     await stage.gateway.logged('the drain', (line) => line.msg === 'draining')
     await assert.rejects(connectRaw(stage.gateway.port).then(async (late) => late.response({ deadlineMs: 500 })))
@@ -112,7 +112,7 @@ describe('starting and stopping', () => {
     await using stage = await openStage(config)
     await using client = await connectRaw(stage.gateway.port)
     await client.send('GET / HTTP/1.1\r\nHost: x\r\nWait: 15000\r\n\r\n')
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await until('the request to reach the app', () => stage.app.requests.length > 0)
     const startedMs = performance.now()
     stage.gateway.process.kill('SIGTERM')
     await stage.gateway.logged('the drain', (line) => line.msg === 'draining')
