@@ -61,7 +61,9 @@ export async function explainRequest(config: Config, question: Question): Promis
     const admission = await wired.pipeline.admit(visit)
     const outcome = visit.exchange.decision?.outcome
     if (admission.kind === 'local') {
-      return { ...common(visit, rules), outcome: 'answered', status: undefined, location: undefined, headersUp: [] }
+      const { methods, status, location } = admission.endpoint
+      const answer = methods.includes(visit.method) ? { status, location } : { status: 405, location: undefined }
+      return { ...common(visit, rules), outcome: 'answered', ...answer, headersUp: [] }
     }
     if (admission.kind === 'answer') {
       const [location] = headerValues(admission.answer.headers, 'location')

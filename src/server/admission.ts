@@ -1,6 +1,7 @@
 import type { Framing } from '../http/framing.ts'
 import type { RawHeaders } from '../http/headers.ts'
 import type { Answer } from './answer.ts'
+import type { LocalEndpoint } from './local-endpoints.ts'
 import type { Route } from './route.ts'
 import type { Place } from './visit.ts'
 
@@ -18,6 +19,6 @@ export interface ForwardAdmission {
 
 /** What steps 1 to 5 came to: one of our own addresses, the answer that ends the request here, or what goes up. */
 export type Admission =
-  | { readonly kind: 'local'; readonly run: () => Promise<Answer> }
+  | { readonly kind: 'local'; readonly endpoint: LocalEndpoint }
   | { readonly kind: 'answer'; readonly answer: Answer }
   | ForwardAdmission

@@ -22,19 +22,34 @@ export interface LocalEndpointsParts {
   readonly afterLogout: string
 }
 
+/** One of our own addresses, asked by one request. */
+export interface LocalEndpoint {
+  readonly methods: readonly string[]
+  /** What a person's request with one of the methods is answered with. */
+  readonly status: number
+  readonly location?: string
+  /** @throws {GatewayError} `ERR_METHOD_NOT_ALLOWED`, `ERR_CROSS_SITE`, `ERR_STORE_UNAVAILABLE` */
+  run(): Promise<Answer>
+}
+
 /** The few addresses that the gateway answers itself, before all routes and on every served host. */
 export interface LocalEndpoints {
-  /** What answers, or undefined when the path is none of ours. Nothing has happened until it is called. */
-  find(visit: Visit, place: Place): (() => Promise<Answer>) | undefined
+  /** What answers, or undefined when the path is none of ours. Nothing has happened until it is run. */
+  find(visit: Visit, place: Place): LocalEndpoint | undefined
 }
 
 /** The document of the public keys, and the log-out. */
 export function createLocalEndpoints(parts: LocalEndpointsParts): LocalEndpoints {
   return {
     find(visit, place) {
-      if (place.target.path === JWKS_PATH) return async () => jwks(visit)
-      if (place.target.path === LOGOUT_PATH) return () => logout(visit, place)
-      return undefined
+      switch (place.target.path) {
+        case JWKS_PATH:
+          return { methods: ['GET', 'HEAD'], status: 200, run: async () => jwks(visit) }
+        case LOGOUT_PATH:
+          return { methods: ['POST'], status: 303, location: parts.afterLogout, run: () => logout(visit, place) }
+        default:
+          return undefined
+      }
     },
   }
 

@@ -56,7 +56,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const place = readPlace(visit, parts.isTrusted)
     parts.routes.requireHost(place.host.name)
     const local = parts.localEndpoints.find(visit, place)
-    if (local !== undefined) return { kind: 'local', run: local }
+    if (local !== undefined) return { kind: 'local', endpoint: local }
 
     const route = parts.routes.select({ method: visit.method, host: place.host.name, target: place.target })
     parts.onRoute(route.id)
@@ -85,7 +85,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 
   async function serve(visit: Visit): Promise<Answer> {
     const admission = await admit(visit)
-    if (admission.kind === 'local') return await admission.run()
+    if (admission.kind === 'local') return await admission.endpoint.run()
     if (admission.kind === 'answer') return admission.answer
     const answer = await sendUp(visit, admission)
     return await descent.descend(visit, admission.route, answer)

@@ -56,7 +56,7 @@ export class Upgrade {
 
   async upgrade(visit: Visit, connection: UpgradeConnection): Promise<Answer | undefined> {
     const admission = await this.#parts.pipeline.admit(visit)
-    if (admission.kind === 'local') return await admission.run()
+    if (admission.kind === 'local') return await admission.endpoint.run()
     if (admission.kind === 'answer') return admission.answer
     if (this.#parts.isDraining()) throw new GatewayError('ERR_SHUTTING_DOWN', 'no WebSocket is opened at the end')
     readHandshake({ method: visit.method, httpVersion: visit.httpVersion, headers: visit.raw })

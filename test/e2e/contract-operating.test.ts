@@ -30,7 +30,9 @@ test('explain acts on nothing: not even a log-out that it is asked about', async
     (await run(process.execPath, [main, ...args, '--config', file], { cwd: gateway.folder })).stdout
   const { id } = JSON.parse(await sessiongate('sessions', 'list', '--json')) as { id: string }
   const explained = await sessiongate('explain', 'POST', '/.sessiongate/logout', '--session', id)
-  assert.match(explained, /outcome {3}answered/)
+  assert.match(explained, /outcome {3}answered\nanswer {4}303\nlocation {2}\/login\n/)
+  assert.match(await sessiongate('explain', 'GET', '/.sessiongate/logout'), /answer {4}405/)
+  assert.match(await sessiongate('explain', 'GET', '/.well-known/sessiongate/jwks.json'), /answer {4}200/)
   assert.equal((await browser.fetch('/')).status, 200)
 })
 
