@@ -11,6 +11,7 @@ import { explainRoute } from './rules/explanation.ts'
 import type { Route } from './server/route.ts'
 import { createVisit, type Visit } from './server/visit.ts'
 import { openSessionParts, readGeneratedSigningKey, type SessionParts } from './session-parts.ts'
+import { findByPublicId } from './sessions/public-id.ts'
 import { wire } from './wiring.ts'
 
 export interface Question {
@@ -117,8 +118,9 @@ function withoutStore(config: Config): Config {
   return { ...config, session }
 }
 
-async function keyOf({ engine, publicId }: SessionParts, id: string): Promise<string> {
-  for await (const { key } of engine.entries()) if (publicId(key) === id) return key
+async function keyOf(sessions: SessionParts, id: string): Promise<string> {
+  const entry = await findByPublicId(sessions, id)
+  if (entry !== undefined) return entry.key
   throw new Error(`no session has the public id ${id}`)
 }
 

@@ -1,10 +1,6 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { type AddressInfo, isIP } from 'node:net'
-
-/** `host` undefined = all interfaces. */
-export type OperatorAddress =
-  | { readonly kind: 'tcp'; readonly host: string | undefined; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string }
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { isIP } from 'node:net'
+import { addressText, type ListenAddress, listenOn } from '../lib/listening.ts'
 
 /** What `/readyz` tells: a word for each thing that must work. */
 export interface ReadyReport {
@@ -13,7 +9,7 @@ export interface ReadyReport {
 }
 
 export interface OperatorListenerOptions {
-  readonly address: OperatorAddress
+  readonly address: ListenAddress
   /** Prometheus' text format. */
   readonly metrics: () => Promise<string>
   readonly isReady: () => Promise<ReadyReport>
@@ -37,9 +33,9 @@ export async function openOperatorListener(options: OperatorListenerOptions): Pr
   const server = createServer({ maxHeaderSize: 8 * 1024, requestTimeout: 10_000 }, (request, response) => {
     void serve(request, response)
   })
-  await listen(server, options.address)
+  await listenOn(server, options.address)
   return {
-    address: textOf(server, options.address),
+    address: addressText(server, options.address),
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeAllConnections()
@@ -89,7 +85,7 @@ function plain(status: number, body: string): OperatorAnswer {
  * On a loopback address only loopback names are answered: a page in the operator's own browser whose name was made to
  * point at 127.0.0.1 (DNS rebinding) sends its own name. On other addresses the network decides who may come.
  */
-function isExpectedHost(request: IncomingMessage, address: OperatorAddress): boolean {
+function isExpectedHost(request: IncomingMessage, address: ListenAddress): boolean {
   if (address.kind === 'unix' || address.host === undefined || !isLoopback(address.host)) return true
   const name = (request.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
   return isLoopback(name.toLowerCase())
@@ -103,23 +99,4 @@ function isFromOtherSite(request: IncomingMessage): boolean {
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
-}
-
-async function listen(server: Server, address: OperatorAddress): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    const onListening = (): void => {
-      server.off('error', reject)
-      resolve()
-    }
-    if (address.kind === 'unix') server.listen({ path: address.path }, onListening)
-    else
-      server.listen({ port: address.port, ...(address.host === undefined ? {} : { host: address.host }) }, onListening)
-  })
-}
-
-function textOf(server: Server, address: OperatorAddress): string {
-  if (address.kind === 'unix') return address.path
-  const bound = server.address() as AddressInfo
-  return bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`
 }

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { request } from 'undici'
-import type { Config, ListenAddress } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
+import type { ListenAddress } from '../lib/listening.ts'
 import { type CliContext, CommandError } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
 import { configOption, readConfig } from './reading.ts'

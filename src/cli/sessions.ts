@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { writeSessionData } from '../django/json.ts'
 import type { SessionEntry } from '../sessions/engine.ts'
+import { findByPublicId } from '../sessions/public-id.ts'
 import { type CliContext, CommandError, type SessionTools } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
 import { configOption, readConfig } from './reading.ts'
@@ -147,7 +148,8 @@ async function open(context: CliContext, path: string): Promise<SessionTools> {
 }
 
 async function find(tools: SessionTools, id: string): Promise<SessionEntry> {
-  for await (const entry of tools.engine.entries()) if (tools.publicId(entry.key) === id) return entry
+  const entry = await findByPublicId(tools, id)
+  if (entry !== undefined) return entry
   throw new CommandError(exitCodes.failed, `no session has the public id ${id}`)
 }
 

@@ -1,3 +1,4 @@
+import type { ListenAddress } from '../lib/listening.ts'
 import type { AccessRule, RouteMatch } from '../rules/rule.ts'
 import type { SessionCookieOptions } from '../sessions/cookie.ts'
 import type { CommandName } from '../writeback/permission.ts'
@@ -40,11 +41,6 @@ export interface Config {
   readonly logging: LoggingConfig
   readonly shutdown: ShutdownConfig
 }
-
-/** Where a socket listens. `host` is absent for `:8080` (all interfaces); port 0 lets the system choose. */
-export type ListenAddress =
-  | { readonly kind: 'tcp'; readonly host: string | undefined; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string }
 
 export interface ListenConfig {
   readonly address: ListenAddress

@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { resolve } from 'node:path'
-import type { ListenAddress } from './config.ts'
+import type { ListenAddress } from '../lib/listening.ts'
 
 /** sun_path of Linux without its final NUL; macOS has four bytes less. */
 const MAX_SOCKET_PATH_BYTES = 107

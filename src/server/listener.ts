@@ -1,9 +1,9 @@
-import { unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
-import { type AddressInfo, connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Clock } from '../lib/clock.ts'
+import { addressText, type ListenAddress, listenOn } from '../lib/listening.ts'
 import type { Exchange } from '../observe/exchange.ts'
 import { arrivedOf, exchangeOf } from './arrival.ts'
 import { createConversations } from './conversation.ts'
@@ -20,11 +20,6 @@ const KEEP_ALIVE_MS = 75_000
 const LAST_HEAD_MS = 1_000
 /** How long the client of a refused upgrade has to read why. */
 const LAST_WORDS_MS = 2_000
-
-/** `host` undefined = all interfaces. */
-export type ListenAddress =
-  | { readonly kind: 'tcp'; readonly host: string | undefined; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string }
 
 /** What a listener does with what arrives. None of these throws. */
 export interface Handlers {
@@ -105,19 +100,11 @@ class HttpListener implements Listener {
   }
 
   get address(): string {
-    if (this.#configured.kind === 'unix') return this.#configured.path
-    const bound = this.#server.address() as AddressInfo
-    return bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`
+    return addressText(this.#server, this.#configured)
   }
 
   async listen(): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const address = this.#configured
-    this.#server.once('error', reject)
-    if (address.kind === 'unix') await removeDeadSocket(address.path)
-    this.#server.listen(address.kind === 'unix' ? { path: address.path } : tcpOptions(address), resolve)
-    await promise
-    this.#server.off('error', reject)
+    await listenOn(this.#server, this.#configured)
   }
 
   async drain(): Promise<void> {
@@ -198,19 +185,4 @@ class HttpListener implements Listener {
 /** `node:http` takes its parser off a connection that has changed protocols. */
 function isUpgraded(socket: Socket): boolean {
   return !('parser' in socket) || socket.parser === null
-}
-
-/** A process that was killed leaves its socket file behind; one on which somebody answers is left alone. */
-async function removeDeadSocket(path: string): Promise<void> {
-  const probe = connect(path)
-  const isDead = await new Promise<boolean>((resolve) => {
-    probe.once('connect', () => resolve(false))
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'))
-  })
-  probe.destroy()
-  if (isDead) await unlink(path)
-}
-
-function tcpOptions({ host, port }: Extract<ListenAddress, { kind: 'tcp' }>): { port: number; host?: string } {
-  return host === undefined ? { port } : { port, host }
 }

@@ -1,4 +1,5 @@
 import { createHmac, hkdfSync } from 'node:crypto'
+import type { SessionEngine, SessionEntry } from './engine.ts'
 
 /**
  * The name under which a session appears in logs, assertions and the operator's tools: the first 16 bytes, base64url,
@@ -10,4 +11,16 @@ export function createPublicId(secretKey: string): (sessionKey: string) => strin
   return function publicId(sessionKey) {
     return createHmac('sha256', macKey).update(sessionKey).digest().subarray(0, 16).toString('base64url')
   }
+}
+
+/** What it takes to find a session by its public id: every stored one, and how its id is made. */
+export interface PublicSessions {
+  readonly engine: Pick<SessionEngine, 'entries'>
+  readonly publicId: (sessionKey: string) => string
+}
+
+/** The session with that public id; undefined where there is none. Nothing leads back from id to key, so all are tried. */
+export async function findByPublicId(sessions: PublicSessions, id: string): Promise<SessionEntry | undefined> {
+  for await (const entry of sessions.engine.entries()) if (sessions.publicId(entry.key) === id) return entry
+  return undefined
 }

@@ -1,4 +1,4 @@
-import type { ListenAddress } from '../config.ts'
+import type { ListenAddress } from '../../lib/listening.ts'
 import { collide, isLocalAddress, parseListenAddress } from '../listen-address.ts'
 import type { Path } from '../path.ts'
 import type { FileConfig } from '../schema/file.ts'
