@@ -71,10 +71,7 @@ test('however a query is split and decoded, no unsafe value is left, and a secon
 
 test('a query without the parameter stays byte for byte', () => {
   const other = fc.array(fc.constantFrom('a', 'nex', 't', '=', '&', ';', '//', '%2F', '+'), { maxLength: 12 })
-  fc.assert(
-    fc.property(other, (parts) => {
-      const query = `?${parts.join('').replaceAll('next', '')}`
-      assert.equal(guard(query), query)
-    }),
-  )
+  // Filtered, not cut out: what is left of `nexnextt` is the name again.
+  const withoutTheName = other.map((parts) => `?${parts.join('')}`).filter((query) => !query.includes('next'))
+  fc.assert(fc.property(withoutTheName, (query) => assert.equal(guard(query), query)))
 })
