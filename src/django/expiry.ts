@@ -58,6 +58,21 @@ export function expiryDate(data: SessionData, rules: ExpiryRules, now: EpochMs):
   return saturateMs(saturateMs(now) + ageSeconds * 1000)
 }
 
+/**
+ * The inverse of {@link expiryDate}: the time of saving from which a session ends at `expiresAt`. `now` where a fixed date
+ * in the session decides, whenever it was saved.
+ */
+export function savedAtFor(
+  data: SessionData,
+  rules: ExpiryRules,
+  { expiresAt, now }: { readonly expiresAt: EpochMs; readonly now: EpochMs },
+): EpochMs {
+  const own = readOwnExpiry(data)
+  if (own?.kind === 'date') return now
+  const ageSeconds = own === undefined ? rules.cookieAgeSeconds : own.seconds
+  return saturateMs(saturateMs(expiresAt) - ageSeconds * 1000)
+}
+
 /** `get_expire_at_browser_close()`: an expiry of the session's own decides, by being zero or not; else the setting. */
 export function expiresAtBrowserClose(data: SessionData, rules: ExpiryRules): boolean {
   const value = readExpiryValue(data)
