@@ -1,11 +1,15 @@
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
+import type { GatewayError } from '../../errors.ts'
 import { createKeyQueue } from '../key-queue.ts'
-import { storeUnavailable } from '../store-failure.ts'
+import { storeMistaken, storeUnavailable } from '../store-failure.ts'
 
 /** SQLITE_BUSY and SQLITE_LOCKED: another connection is in the way, and a later try may succeed. */
-const busyCodes: ReadonlySet<number> = new Set([5, 6])
+const busyCodes: ReadonlySet<number | undefined> = new Set([5, 6])
+
+/** SQLITE_NOTADB: another kind of file. */
+const NOT_A_DATABASE = 26
 
 const sqliteErrors: ReadonlySet<unknown> = new Set(['ERR_SQLITE_ERROR', 'ERR_INVALID_STATE'])
 
@@ -45,7 +49,7 @@ export async function retryWhileBusy<T>(step: () => T, { what, timeoutMs }: Busy
       return step()
     } catch (error) {
       if (!isSqliteError(error)) throw error
-      if (!isBusy(error)) throw storeUnavailable(`${what} failed`, error)
+      if (!isBusy(error)) throw failureOf(what, error)
       if (performance.now() - startedAt >= timeoutMs) throw storeUnavailable(`${what} stayed locked`, error)
     }
     await delay(PAUSE_MS)
@@ -66,7 +70,7 @@ export function createBusyLine({ what, timeoutMs }: BusyRetry): <T>(step: () => 
         return step()
       } catch (error) {
         if (!isSqliteError(error)) throw error
-        if (!isBusy(error)) throw storeUnavailable(`${what} failed`, error)
+        if (!isBusy(error)) throw failureOf(what, error)
       }
     }
     waiting++
@@ -100,7 +104,16 @@ function isSqliteError(error: unknown): error is Error & { readonly errcode?: nu
   return error instanceof Error && 'code' in error && sqliteErrors.has(error.code)
 }
 
+function failureOf(what: string, error: { readonly errcode?: number }): GatewayError {
+  if (primaryCode(error) === NOT_A_DATABASE) return storeMistaken(`${what} is none of SQLite's`, error)
+  return storeUnavailable(`${what} failed`, error)
+}
+
 /** The primary code is the lower byte of the extended one (SQLITE_BUSY_SNAPSHOT, SQLITE_BUSY_RECOVERY …). */
+function primaryCode({ errcode }: { readonly errcode?: number }): number | undefined {
+  return errcode === undefined ? undefined : errcode & 0xff
+}
+
 function isBusy(error: { readonly errcode?: number }): boolean {
-  return error.errcode !== undefined && busyCodes.has(error.errcode & 0xff)
+  return busyCodes.has(primaryCode(error))
 }

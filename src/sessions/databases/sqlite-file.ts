@@ -21,6 +21,13 @@ const TABLE_SQL =
   '"session_data" text NOT NULL, "expire_date" datetime NOT NULL)'
 const INDEX_SQL = 'CREATE INDEX IF NOT EXISTS "django_session_expire_date_a5c62663" ON "django_session" ("expire_date")'
 
+/** By user first, so that a user's sessions lie side by side; the second index is for the sweep. */
+const USER_TABLE_SQL =
+  'CREATE TABLE IF NOT EXISTS "sessiongate_user_session" ("user_id" varchar(200) NOT NULL, ' +
+  '"session_key" varchar(128) NOT NULL, "expire_date" datetime NOT NULL, PRIMARY KEY ("user_id", "session_key")) ' +
+  'WITHOUT ROWID; CREATE INDEX IF NOT EXISTS "sessiongate_user_session_expire_date" ' +
+  'ON "sessiongate_user_session" ("expire_date")'
+
 /**
  * Makes sure that a file with the table is there, as far as `create` permits.
  *
@@ -39,15 +46,39 @@ export async function prepareSqliteFile(path: string, create: TableCreation): Pr
  * @throws {GatewayError} `ERR_STORE_UNAVAILABLE` where it does not, naming the command that does.
  */
 export function createMissingTable(database: DatabaseSync, path: string, create: TableCreation): void {
-  if (database.prepare(`SELECT 1 FROM sqlite_master WHERE name = 'django_session'`).get() !== undefined) return
-  const isOurs = database.prepare('PRAGMA application_id').get()?.application_id === APPLICATION_ID
-  if (create === 'never' || (create === 'ours' && !isOurs)) {
+  if (hasTable(database, 'django_session')) return
+  if (!mayCreate(database, create)) {
     throw storeUnavailable(
       `the database ${path} has no table django_session: run "manage.py migrate" in the Django project it belongs to, ` +
         'or set database.create: true',
     )
   }
   createTable(database)
+}
+
+/**
+ * The same for the index of users, of which Django knows nothing.
+ *
+ * @throws {GatewayError} `ERR_STORE_UNAVAILABLE` where it may not be created, with the statements that do.
+ */
+export function createMissingUserTable(database: DatabaseSync, path: string, create: TableCreation): void {
+  if (hasTable(database, 'sessiongate_user_session')) return
+  if (!mayCreate(database, create)) {
+    throw storeUnavailable(
+      `the database ${path} has no table sessiongate_user_session, which session.user_id needs: set database.create: ` +
+        `true, or run ${USER_TABLE_SQL}`,
+    )
+  }
+  inTransaction(database, () => database.exec(USER_TABLE_SQL))
+}
+
+function hasTable(database: DatabaseSync, name: string): boolean {
+  return database.prepare('SELECT 1 FROM sqlite_master WHERE name = ?').get(name) !== undefined
+}
+
+function mayCreate(database: DatabaseSync, create: TableCreation): boolean {
+  if (create !== 'ours') return create === 'always'
+  return database.prepare('PRAGMA application_id').get()?.application_id === APPLICATION_ID
 }
 
 /**

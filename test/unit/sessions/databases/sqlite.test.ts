@@ -170,7 +170,7 @@ describe('the SQLite database of a Django project', () => {
     const loaded = await engine.load(key)
     assert.ok(loaded.found)
     assert.equal(loaded.expiresAt, place.world.now + 1_000_000)
-    place.world.advance(1000)
+    await place.world.advance(1000)
     assert.deepEqual(await engine.load(key), { found: false, reason: 'expired' })
   })
 
