@@ -1,10 +1,18 @@
 import type { Dir } from 'node:fs'
-import { type ExpiryRules, expiryDate } from '../../django/expiry.ts'
+import { type ExpiryRules, expiryDate, savedAtFor } from '../../django/expiry.ts'
 import type { SessionData } from '../../django/json.ts'
 import type { SessionCodec } from '../../django/session-data.ts'
 import { isFileKey } from '../../django/session-key.ts'
-import type { Clock } from '../../lib/clock.ts'
-import type { LoadResult, SessionEngine, SessionEntry, Transition, TransitionResult } from '../engine.ts'
+import type { Clock, EpochMs } from '../../lib/clock.ts'
+import {
+  type AbsenceReason,
+  type LoadResult,
+  NotAdoptableError,
+  type SessionEngine,
+  type SessionEntry,
+  type Transition,
+  type TransitionResult,
+} from '../engine.ts'
 import { createFolderLocks, type FolderLocks } from '../files/folder-locks.ts'
 import {
   type FileCalls,
@@ -59,6 +67,7 @@ export function createFileSessions(options: FileSessionsOptions): SessionEngine 
 }
 
 type Decide = (now: SessionData) => Transition
+type Update = Extract<Transition, { kind: 'update' }>
 
 class FileSessions implements SessionEngine {
   readonly name = 'file'
@@ -86,6 +95,17 @@ class FileSessions implements SessionEngine {
     return await guard(() => claimFreshKey(() => this.#add(data)))
   }
 
+  /**
+   * The file's modification time becomes the one from which Django's arithmetic and ours count to the session's own end.
+   * A session with a fixed date ends at that date.
+   */
+  async adopt({ key, data, expiresAt }: SessionEntry): Promise<boolean> {
+    if (!isFileKey(key)) throw new NotAdoptableError('a file name holds keys of a-z0-9 only')
+    const { text, at } = this.#newContent(data, expiresAt)
+    // Under the lock, so that no sweep takes the name away between its claim and the rename.
+    return await guard(() => this.#locks.hold(key, () => this.#folder.add(key, text, at)))
+  }
+
   async transition(key: string, decide: Decide): Promise<TransitionResult> {
     if (!isFileKey(key)) return { kind: 'gone', reason: 'not_found' }
     return await guard(() =>
@@ -103,7 +123,7 @@ class FileSessions implements SessionEngine {
     return (await this.transition(key, () => ({ kind: 'delete' }))).kind === 'deleted'
   }
 
-  async *entries(): AsyncIterable<SessionEntry> {
+  async *entries(onUnreadable?: (key: string) => void): AsyncIterable<SessionEntry> {
     const listing = await guard(() => this.#folder.list())
     try {
       for (let entry = await guard(() => listing.read()); entry !== null; entry = await guard(() => listing.read())) {
@@ -112,19 +132,27 @@ class FileSessions implements SessionEngine {
         const { key } = name
         const loaded = await guard(() => this.#load(key))
         if (loaded.found) yield { key, data: loaded.data, expiresAt: loaded.expiresAt }
+        else if (isUnreadable(loaded.reason)) onUnreadable?.(key)
       }
     } finally {
       await listing.close()
     }
   }
 
-  /** Also removes temporary files that were left over for an hour; they do not count. */
+  /** Also removes temporary and empty files that were left over for an hour; they do not count. */
   async clearExpired(limit: number): Promise<number> {
     return await guard(() => this.#sweeps('sweep', () => this.#clearBatch(limit)))
   }
 
   async ping(): Promise<void> {
-    await guard(() => this.#folder.check())
+    try {
+      await this.#folder.check()
+    } catch (error) {
+      if (!isErrno(error)) throw error
+      const { directory } = this.#options
+      const way = 'make it, readable and writable for the user that runs this, or set session.file_path'
+      throw storeUnavailable(`the session folder ${directory} cannot be used: ${way}`, withoutPath(error))
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -175,7 +203,7 @@ class FileSessions implements SessionEngine {
       case 'keep':
         return { kind: 'kept', data: current.data }
       case 'update':
-        return await this.#update(key, file, next.data)
+        return await this.#update(key, file, next)
       case 'cycle':
         return await this.#cycle(key, file, next.data)
       case 'delete':
@@ -183,9 +211,8 @@ class FileSessions implements SessionEngine {
     }
   }
 
-  async #update(key: string, file: SessionFile, data: SessionData): Promise<TransitionResult | undefined> {
-    const at = this.#options.clock()
-    const standing = await this.#folder.replace(key, file, { text: this.#options.codec.encode(data, at), at })
+  async #update(key: string, file: SessionFile, { data, expiresAt }: Update): Promise<TransitionResult | undefined> {
+    const standing = await this.#folder.replace(key, file, this.#newContent(data, expiresAt))
     if (standing === 'gone') return gone
     return standing === 'same' ? { kind: 'stored', key, data } : undefined
   }
@@ -211,10 +238,17 @@ class FileSessions implements SessionEngine {
   }
 
   async #add(data: SessionData): Promise<string | undefined> {
-    const { clock, codec, newKey } = this.#options
-    const key = newKey()
-    const at = clock()
-    return (await this.#folder.add(key, codec.encode(data, at), at)) ? key : undefined
+    const key = this.#options.newKey()
+    const { text, at } = this.#newContent(data)
+    return (await this.#folder.add(key, text, at)) ? key : undefined
+  }
+
+  /** The text of a session, and the modification time from which its age counts. */
+  #newContent(data: SessionData, expiresAt?: EpochMs): { readonly text: string; readonly at: EpochMs } {
+    const { clock, codec, expiryRules } = this.#options
+    const now = clock()
+    const at = expiresAt === undefined ? now : savedAtFor(data, expiryRules, { expiresAt, now })
+    return { text: codec.encode(data, now), at }
   }
 
   /** True if the name was that of an expired session, which is gone now. */
@@ -223,7 +257,9 @@ class FileSessions implements SessionEngine {
     if (parsed?.kind === 'temporary') await this.#folder.removeLeftOver(name, this.#options.clock())
     if (parsed?.kind !== 'session') return false
     const { key } = parsed
-    if (!isExpired(await this.#load(key))) return false
+    const loaded = await this.#load(key)
+    if (!loaded.found && loaded.reason === 'not_found') await this.#folder.removeLeftOver(name, this.#options.clock())
+    if (!isExpired(loaded)) return false
     // Once more under the lock: it may have been renewed meanwhile.
     return await this.#locks.hold(key, async () => isExpired(await this.#load(key)) && (await this.#folder.remove(key)))
   }
@@ -236,6 +272,10 @@ class FileSessions implements SessionEngine {
 }
 
 const gone: TransitionResult = { kind: 'gone', reason: 'not_found' }
+
+function isUnreadable(reason: AbsenceReason): boolean {
+  return reason === 'bad_signature' || reason === 'malformed'
+}
 
 function isExpired(loaded: LoadResult): boolean {
   return !loaded.found && loaded.reason === 'expired'

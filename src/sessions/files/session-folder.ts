@@ -164,13 +164,16 @@ export class SessionFolder {
     return true
   }
 
-  /** Removes a temporary file that a process left behind when it died; one that may be in use stays. */
+  /**
+   * Removes what a process left behind when it died: a temporary file, or the empty file with which it claimed a name.
+   * One that may be in use stays.
+   */
   async removeLeftOver(name: string, now: EpochMs): Promise<void> {
     const path = join(this.#directory, name)
     const state = await this.#files.lstat(path, { bigint: true }).catch(ignoreAbsence)
-    if (state?.isFile() && Number(state.mtimeMs) < now - LEFT_OVER_AFTER_MS) {
-      await this.#files.unlink(path).catch(ignoreAbsence)
-    }
+    if (!state?.isFile() || Number(state.mtimeMs) >= now - LEFT_OVER_AFTER_MS) return
+    if (state.size > 0n && this.parseName(name)?.kind !== 'temporary') return
+    await this.#files.unlink(path).catch(ignoreAbsence)
   }
 
   /** A listing of the folder, read piece by piece: a million names never lie in memory at once. */

@@ -23,7 +23,7 @@ describe('the file engine shares its folder with Django', () => {
     assert.deepEqual(folder.names(), [`sessionid${key}`])
     assert.equal((await stat(folder.pathOf(key))).mode & 0o777, 0o600)
     assert.equal(readFileSync(folder.pathOf(key), 'latin1'), world.codec.encode(sessionOf('{"a":1.0}'), world.now))
-    world.advance(5)
+    await world.advance(5)
     await engine.transition(key, increment)
     assert.deepEqual(folder.names(), [`sessionid${key}`])
     assert.equal((await stat(folder.pathOf(key))).mode & 0o777, 0o600)
@@ -46,11 +46,11 @@ describe('the file engine shares its folder with Django', () => {
   test('ends a session with an integer expiry after so many seconds, which Django itself forgets to do', async () => {
     await using folder = await makeFolder()
     await plant(folder, KEY, DJANGO_TEXT)
-    folder.world.advance(299)
+    await folder.world.advance(299)
     const loaded = await folder.engine.load(KEY)
     assert.ok(loaded.found)
     assert.equal(loaded.expiresAt, folder.world.now + 1000)
-    folder.world.advance(1)
+    await folder.world.advance(1)
     assert.deepEqual(await folder.engine.load(KEY), { found: false, reason: 'expired' })
     assert.deepEqual(folder.names(), [`sessionid${KEY}`], 'left to the sweep, and no empty session in its place')
   })
@@ -138,7 +138,7 @@ describe('the file engine follows and harms nothing that is not its own', () => 
       assert.ok(loaded.reason === 'malformed' || loaded.reason === 'bad_signature')
       assert.equal((await folder.engine.transition(KEY, increment)).kind, 'gone')
       assert.equal(await folder.engine.delete(KEY), false)
-      folder.world.advance(1e6)
+      await folder.world.advance(1e6)
       assert.equal(await folder.engine.clearExpired(10), 0)
       assert.deepEqual(await listKeys(folder.engine), [])
       assert.deepEqual(folder.names(), before)
@@ -169,7 +169,7 @@ describe('the file engine follows and harms nothing that is not its own', () => 
     const { engine, world } = folder
     const names = ['notes.txt', 'sessionid', 'sessionid-backup', 'sessionidABCDEFGH', `other${KEY}`, 'sessionid1234567']
     for (const name of names) await writeFile(join(folder.directory, name), DJANGO_TEXT)
-    world.advance(1e6)
+    await world.advance(1e6)
     assert.deepEqual(await listKeys(engine), [])
     assert.equal(await engine.clearExpired(10), 0)
     assert.deepEqual(folder.names().toSorted(), names.toSorted())
@@ -201,11 +201,24 @@ describe('the file engine sweeps', () => {
     assert.deepEqual(folder.names().toSorted(), [fresh, foreign].toSorted())
   })
 
+  test('empty files of processes that died after they had claimed a name, when they are older than an hour', async () => {
+    await using folder = await makeFolder()
+    const { engine, world } = folder
+    const [old, fresh, foreign] = [`sessionid${KEY}`, `sessionid${KEY}2`, 'sessionid-of-somebody-else']
+    for (const name of [old, fresh, foreign]) {
+      await writeFile(join(folder.directory, name), '')
+      const age = name === fresh ? 3500 : 3700
+      await utimes(join(folder.directory, name), world.now / 1000 - age, world.now / 1000 - age)
+    }
+    assert.equal(await engine.clearExpired(10), 0)
+    assert.deepEqual(folder.names().toSorted(), [fresh, foreign].toSorted())
+  })
+
   test('spares a session that is renewed while the sweep looks at it', async () => {
     await using folder = await makeFolder()
     const { world } = folder
     const key = await folder.engine.create(sessionOf('{"a":1}'))
-    world.advance(2000)
+    await world.advance(2000)
     let looks = 0
     const engine = folder.connect(
       watchFiles((call, path) => {
