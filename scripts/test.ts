@@ -14,11 +14,20 @@ const suites: Readonly<Record<string, readonly string[]>> = {
   default: ['test/*.test.ts', 'test/{unit,contract,integration,e2e,security,config}/**/*.test.ts'],
   security: ['test/security/**/*.test.ts'],
   interop: ['test/interop/**/*.test.ts'],
+  models: ['test/contract/**/*.test.ts'],
   soak: ['test/soak/**/*.test.ts'],
 }
 
+/**
+ * `models` is the part of the engines' contract that chance decides, at full length: 2,000 random histories and fifty
+ * writers that count to 200, on every engine. `npm test` runs all of the contract, with less of these.
+ */
+const isModels = process.argv[2] === 'models'
+if (isModels) Object.assign(process.env, { SESSIONGATE_HISTORIES: '2000', SESSIONGATE_COUNT_TO: '200' })
+const testNamePatterns = isModels ? [/agrees with a simple model/, /fifty writers count/] : []
+
 /** A file that hangs must not hang the run; the soak tests are the ones that may take their time. */
-const fileTimeoutMs = process.argv.includes('soak') ? Number.POSITIVE_INFINITY : 180_000
+const fileTimeoutMs = process.argv.includes('soak') ? Number.POSITIVE_INFINITY : isModels ? 600_000 : 180_000
 
 interface Counts {
   readonly passed: number
@@ -29,7 +38,7 @@ interface Counts {
 async function runTests(files: string[]): Promise<Counts> {
   const counts = { passed: 0, failed: 0, skipped: 0 }
   if (files.length === 0) return counts // an empty list would make node:test look for files by itself
-  const events = run({ files, cwd: checkout, concurrency: 2, timeout: fileTimeoutMs })
+  const events = run({ files, cwd: checkout, concurrency: 2, timeout: fileTimeoutMs, testNamePatterns })
   events.on('test:summary', ({ file, counts: all }) => {
     if (file !== undefined) return // one file's own count; the last summary is over all of them
     counts.passed = all.passed

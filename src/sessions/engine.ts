@@ -12,8 +12,8 @@ export type LoadResult =
 export type Transition =
   /** Nothing to store. */
   | { readonly kind: 'keep' }
-  /** Same key, this data; the row's expiry is renewed. */
-  | { readonly kind: 'update'; readonly data: SessionData }
+  /** Same key, this data; the row's expiry is renewed, unless `expiresAt` names the end that it shall have. */
+  | { readonly kind: 'update'; readonly data: SessionData; readonly expiresAt?: EpochMs | undefined }
   /** A new key with this data; the old row is gone when the answer comes. */
   | { readonly kind: 'cycle'; readonly data: SessionData }
   /** The row goes. */
@@ -30,6 +30,11 @@ export interface SessionEntry {
   readonly key: string
   readonly data: SessionData
   readonly expiresAt: EpochMs | undefined
+}
+
+/** This engine can never keep a session under that key, or none at all. Nothing was stored. The message names no key. */
+export class NotAdoptableError extends Error {
+  override readonly name = 'NotAdoptableError'
 }
 
 /** `admits` tells what a cookie value is before the store is asked: Django's rules, and the gateway's bounds (contract of the cookie). */
@@ -53,14 +58,25 @@ export interface SessionEngine extends AsyncDisposable {
   /** Stores a new session under a fresh key, insert only, and returns the key. */
   create(data: SessionData): Promise<string>
   /**
+   * Stores a session under the key that it has in another store, insert only and with its own end; false if the key is
+   * taken, also by an expired or unreadable row. `expiresAt: undefined` (a store that does not tell) counts the age from
+   * now, as a save does. One that is over by now is stored as one that nobody finds, or not at all; the answer is true.
+   *
+   * @throws {NotAdoptableError} when the key is none that this engine can hold.
+   */
+  adopt(entry: SessionEntry): Promise<boolean>
+  /**
    * One atomic step: reads the session as it is now, asks `decide` what it shall be, stores that. `decide` is pure and
    * may be called again when another writer came between; it may throw, and then nothing is stored.
    */
   transition(key: string, decide: (now: SessionData) => Transition): Promise<TransitionResult>
   /** Deletes the session; true if there was one. As everywhere, one that is over or cannot be read counts as none, and stays. */
   delete(key: string): Promise<boolean>
-  /** Every unexpired, readable session, in no particular order, streamed. Empty where nothing is kept on a server. */
-  entries(): AsyncIterable<SessionEntry>
+  /**
+   * Every unexpired, readable session, in no particular order, streamed. Empty where nothing is kept on a server. Told of
+   * the key of each row that is not over and cannot be read, where there are any.
+   */
+  entries(onUnreadable?: (key: string) => void): AsyncIterable<SessionEntry>
   /**
    * Deletes at most `limit` expired sessions and returns how many; fewer than `limit` means that none is left. Where the
    * store keeps the date beside the data (db), the date alone decides, as in Django.

@@ -1,6 +1,6 @@
 import type { SessionData } from '../django/json.ts'
-import { GatewayError } from '../errors.ts'
 import type { KeyVerdict, LoadResult, SessionEngine, SessionEntry, Transition, TransitionResult } from './engine.ts'
+import { isStoreFailure, wasNotAsked } from './store-failure.ts'
 
 export interface EngineOperation {
   readonly store: string
@@ -9,35 +9,21 @@ export interface EngineOperation {
   readonly durationMs: number
 }
 
-export interface StoreState {
-  readonly store: string
-  readonly isUp: boolean
-  readonly wasUp: boolean | undefined
-  /** What failed, when it is down. */
-  readonly cause: unknown
-}
-
-export interface EngineObserver {
-  readonly onOperation: (operation: EngineOperation) => void
-  /** Told at the first operation, and then once per change. `wasUp` is undefined the first time. */
-  readonly onState: (state: StoreState) => void
-}
-
-/** The same engine, watched: how long its operations take, and whether it answers. */
-export function observeEngine(engine: SessionEngine, observer: EngineObserver): SessionEngine {
-  return new ObservedEngine(engine, observer)
+/**
+ * The same engine, watched: how long its operations take, and how they end. It stands outside the guard, so an operation
+ * that was given up counts with the time that its caller waited; one that the store was never asked for is none.
+ */
+export function observeEngine(engine: SessionEngine, onOperation: (operation: EngineOperation) => void): SessionEngine {
+  return new ObservedEngine(engine, onOperation)
 }
 
 class ObservedEngine implements SessionEngine {
   readonly #engine: SessionEngine
-  readonly #observer: EngineObserver
-  #isUp: boolean | undefined
-  /** The last real operation failed. */
-  #hasFailed = false
+  readonly #onOperation: (operation: EngineOperation) => void
 
-  constructor(engine: SessionEngine, observer: EngineObserver) {
+  constructor(engine: SessionEngine, onOperation: (operation: EngineOperation) => void) {
     this.#engine = engine
-    this.#observer = observer
+    this.#onOperation = onOperation
   }
 
   get name(): string {
@@ -66,6 +52,13 @@ class ObservedEngine implements SessionEngine {
     )
   }
 
+  async adopt(entry: SessionEntry): Promise<boolean> {
+    return await this.#timed(
+      () => this.#engine.adopt(entry),
+      () => 'save',
+    )
+  }
+
   async transition(key: string, decide: (now: SessionData) => Transition): Promise<TransitionResult> {
     return await this.#timed(
       () => this.#engine.transition(key, decide),
@@ -87,19 +80,12 @@ class ObservedEngine implements SessionEngine {
     )
   }
 
-  entries(): AsyncIterable<SessionEntry> {
-    return this.#engine.entries()
+  entries(onUnreadable?: (key: string) => void): AsyncIterable<SessionEntry> {
+    return this.#engine.entries(onUnreadable)
   }
 
-  async ping(): Promise<void> {
-    try {
-      await this.#engine.ping()
-      // A store that answers pings and fails at everything else is not up again.
-      if (!this.#hasFailed) this.#noteState(true, undefined)
-    } catch (error) {
-      this.#noteState(false, error)
-      throw error
-    }
+  ping(): Promise<void> {
+    return this.#engine.ping()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -109,33 +95,16 @@ class ObservedEngine implements SessionEngine {
   async #timed<T>(run: () => Promise<T>, opOf: (result: T | undefined) => EngineOperation['op']): Promise<T> {
     const startedMs = performance.now()
     const note = (result: 'ok' | 'error', value: T | undefined): void =>
-      this.#observer.onOperation({
-        store: this.name,
-        op: opOf(value),
-        result,
-        durationMs: performance.now() - startedMs,
-      })
+      this.#onOperation({ store: this.name, op: opOf(value), result, durationMs: performance.now() - startedMs })
     try {
       const value = await run()
-      this.#hasFailed = false
-      this.#noteState(true, undefined)
       note('ok', value)
       return value
     } catch (error) {
       // A change that was refused is no failure of the store.
-      const isFailure = error instanceof GatewayError && error.code === 'ERR_STORE_UNAVAILABLE'
-      if (isFailure) this.#noteState(false, error)
-      this.#hasFailed = isFailure
-      note(isFailure ? 'error' : 'ok', undefined)
+      if (!wasNotAsked(error)) note(isStoreFailure(error) ? 'error' : 'ok', undefined)
       throw error
     }
-  }
-
-  #noteState(isUp: boolean, cause: unknown): void {
-    if (this.#isUp === isUp) return
-    const state = { store: this.name, isUp, wasUp: this.#isUp, cause }
-    this.#isUp = isUp
-    this.#observer.onState(state)
   }
 }
 

@@ -5,6 +5,7 @@ export function changeCache(cache: SessionCache, changes: Partial<SessionCache> 
   return {
     get: (key) => cache.get(key),
     add: (key, bytes, ttlSeconds) => cache.add(key, bytes, ttlSeconds),
+    put: (key, bytes, ttlSeconds) => cache.put(key, bytes, ttlSeconds),
     replace: (key, replacement) => cache.replace(key, replacement),
     remove: (key, stamp) => cache.remove(key, stamp),
     keys: (prefix) => cache.keys(prefix),

@@ -17,8 +17,13 @@ export class EngineWorld {
   readonly clock: Clock = () => this.now
   readonly newKey = (): string => this.nextKeys.shift() ?? createSessionKey()
 
-  advance(seconds: number): void {
+  /** What a store with a clock of its own does to keep up: its values get older by so many seconds. */
+  readonly onAdvance: ((seconds: number) => Promise<void>)[] = []
+
+  async advance(seconds: number): Promise<void> {
     this.now += seconds * 1000
+    if (seconds === 0) return
+    for (const catchUp of this.onAdvance) await catchUp(seconds)
   }
 }
 
@@ -39,11 +44,20 @@ export interface EngineTraits {
   readonly isSigned: boolean
   /** A session whose time is over is told from one that never was. */
   readonly tellsExpired: boolean
+  /** False: the store cannot say what it holds (memcached). Default true. */
+  readonly lists?: boolean
+  /** False: the store drops what is over by itself, and nothing is left to clear. Default true. */
+  readonly sweeps?: boolean
+  /** By how much a session's end may differ from the world's clock, where a server counts by its own. Default 0. */
+  readonly toleranceMs?: number
+  /** False: the store does not tell when a session ends (memcached). Default true. */
+  readonly tellsEnd?: boolean
 }
 
 export type OpenStore = (world: EngineWorld) => Promise<StoreUnderTest>
 
 export interface Fixture extends AsyncDisposable {
+  readonly traits: EngineTraits
   readonly world: EngineWorld
   readonly store: StoreUnderTest
   readonly engine: SessionEngine
@@ -71,6 +85,19 @@ export async function listKeys(engine: SessionEngine): Promise<string[]> {
   const keys: string[] = []
   for await (const { key } of engine.entries()) keys.push(key)
   return keys.toSorted()
+}
+
+/** These sessions are alive and no others, as far as the store can list them. */
+export async function assertListed({ engine, traits }: Fixture, keys: readonly string[]): Promise<void> {
+  if (traits.lists !== false) assert.deepEqual(await listKeys(engine), keys.toSorted())
+  else for (const key of keys) assert.ok((await engine.load(key)).found, 'a session that should be alive')
+}
+
+/** The session ends at that moment, as far as the store tells and by its own clock. */
+export function assertEnd(traits: EngineTraits, actual: EpochMs | undefined, expected: EpochMs): void {
+  if (traits.tellsEnd === false && actual === undefined) return
+  assert.ok(actual !== undefined)
+  assert.ok(Math.abs(actual - expected) <= (traits.toleranceMs ?? 0), `ends at ${actual} instead of ${expected}`)
 }
 
 /** A decision that must not be asked for. */

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { type SessionData, writeSessionData } from '../../src/django/json.ts'
 import type { SessionEngine, Transition } from '../../src/sessions/engine.ts'
+import { describeCounting } from './session-engine-count.ts'
 import { describeKeptSessions } from './session-engine-kept.ts'
+import { describeMovedSessions } from './session-engine-moved.ts'
 import { describeConcurrency } from './session-engine-races.ts'
 import {
   assertData,
@@ -16,26 +18,39 @@ import {
 } from './session-engine-world.ts'
 import { checkAgainstModel } from './session-model.ts'
 
+/** How a suite is run. */
+export interface SuiteOptions {
+  /** The line that says which server is missing and why (`requireServer`). */
+  readonly skip?: string | false
+}
+
 /**
  * The definition of {@link SessionEngine}: what every engine does, and, where `traits` say that sessions are kept on a
  * server, what none of them may ever do.
  */
-export function describeSessionEngine(name: string, open: OpenStore, traits: EngineTraits): void {
+export function describeSessionEngine(
+  name: string,
+  open: OpenStore,
+  traits: EngineTraits,
+  options: SuiteOptions = {},
+): void {
   const prepare: Prepare = async () => {
     const world = new EngineWorld()
     const stack = new AsyncDisposableStack()
     const store = stack.use(await open(world))
     const engine = stack.use(await store.connect())
     const other = stack.use(await store.connect())
-    return { world, store, engine, other, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+    return { traits, world, store, engine, other, [Symbol.asyncDispose]: () => stack.disposeAsync() }
   }
-  describe(`the session engine ${name}`, () => {
+  describe(`the session engine ${name}`, { skip: options.skip ?? false }, () => {
     describeEveryEngine(prepare, traits)
+    describeMovedSessions(prepare, traits)
     if (!traits.isServerSide) return
     describeKeptSessions(prepare, traits)
     describeConcurrency(prepare)
+    describeCounting(prepare)
     test('agrees with a simple model in any history of three processes', async () => {
-      await checkAgainstModel(prepare, traits)
+      await checkAgainstModel(prepare)
     })
   })
 }
@@ -104,9 +119,9 @@ function describeEveryEngine(prepare: Prepare, traits: EngineTraits): void {
   test('ends a session with its age', async () => {
     await using fixture = await prepare()
     const key = await fixture.engine.create(sessionOf('{"a":1}'))
-    fixture.world.advance(999)
+    await fixture.world.advance(999)
     assert.ok((await fixture.engine.load(key)).found)
-    fixture.world.advance(2)
+    await fixture.world.advance(2)
     const reason = traits.tellsExpired ? 'expired' : 'not_found'
     assert.deepEqual(await fixture.engine.load(key), { found: false, reason })
     const result = await fixture.engine.transition(key, unexpected)

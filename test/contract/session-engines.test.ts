@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -50,7 +50,10 @@ describeSessionEngine(
     return {
       connect: async () => createFileSessions({ ...world, directory, prefix: 'sessionid', lockTimeoutMs: 5000 }),
       peek: (key) => readFile(join(directory, `sessionid${key}`), 'latin1').catch(() => undefined),
-      plant: (key, text) => writeFile(join(directory, `sessionid${key}`), text),
+      async plant(key, text) {
+        await writeFile(join(directory, `sessionid${key}`), text)
+        await utimes(join(directory, `sessionid${key}`), world.now / 1000, world.now / 1000)
+      },
       [Symbol.asyncDispose]: () => rm(directory, { recursive: true }),
     }
   },

@@ -5,10 +5,22 @@ import { delimiter, join, resolve } from 'node:path'
 const checkout = resolve(import.meta.dirname, '../..')
 
 /** Programs that some tests need beside Node. `npm run setup:servers` installs them where it may. */
-export type ServerName = 'chromium' | 'django' | 'nginx' | 'php' | 'postgres' | 'python' | 'redis'
+export type ServerName =
+  | 'chromium'
+  | 'django'
+  | 'django-caches'
+  | 'django32'
+  | 'memcached'
+  | 'nginx'
+  | 'pgbouncer'
+  | 'php'
+  | 'postgres'
+  | 'python'
+  | 'redis'
+  | 'strace'
 
 export interface Requirement {
-  /** Absolute path of the program; for `django` the Python that can import it. Empty when it is missing. */
+  /** Absolute path of the program; for `django` (5.2), `django32` and `django-caches` the Python that can import them. Empty when it is missing. */
   readonly path: string
   /** False when the program is there, else the line that says what is missing and why; made for `test(name, { skip })`. */
   readonly skip: string | false
@@ -24,18 +36,26 @@ interface Source {
 }
 
 const venvPython = join(checkout, '.venv/bin/python')
+const venvPython32 = join(checkout, '.venv-django32/bin/python')
+
+const cacheClients = ['django_redis', 'pymemcache', 'redis']
 
 const sources: Readonly<Record<ServerName, Source>> = {
   chromium: {
     programs: ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'],
     places: () => [process.env.SESSIONGATE_CHROMIUM ?? ''],
   },
-  django: { programs: [], places: () => [venvPython], flaw: djangoFlaw },
+  django: { programs: [], places: () => [venvPython], flaw: importFlaw('django', 'psycopg', ...cacheClients) },
+  'django-caches': { programs: [], places: () => [venvPython], flaw: importFlaw('django', ...cacheClients) },
+  django32: { programs: [], places: () => [venvPython32], flaw: importFlaw('django', 'psycopg2', ...cacheClients) },
+  memcached: { programs: ['memcached'], places: () => [] },
   nginx: { programs: ['nginx'], places: () => [] },
+  pgbouncer: { programs: ['pgbouncer'], places: () => [] },
   php: { programs: ['php'], places: () => [] },
   postgres: { programs: ['postgres'], places: debianPostgresPrograms },
   python: { programs: ['python3'], places: () => [venvPython] },
   redis: { programs: ['redis-server'], places: () => [] },
+  strace: { programs: ['strace'], places: () => [], flaw: straceFlaw },
 }
 
 /**
@@ -74,12 +94,29 @@ function debianPostgresPrograms(): string[] {
   return newestFirst.map((version) => join(root, version, 'bin/postgres'))
 }
 
-function djangoFlaw(python: string): string | undefined {
+/** Python's modules are looked for, not imported, which would take each test file half a second. */
+function importFlaw(...modules: string[]): (python: string) => string | undefined {
+  const look = 'import sys; from importlib.util import find_spec; print(*(m for m in sys.argv[1:] if not find_spec(m)))'
+  return (python) => {
+    try {
+      const missing = execFileSync(python, ['-c', look, ...modules], { encoding: 'utf8', timeout: 20_000 }).trim()
+      return missing === '' ? undefined : `${python} lacks ${missing.replaceAll(' ', ', ')}`
+    } catch {
+      return `${python} does not run`
+    }
+  }
+}
+
+/** In a container without the right to trace, strace is there and cannot follow anything. */
+function straceFlaw(strace: string): string | undefined {
   try {
-    execFileSync(python, ['-c', 'import django'], { stdio: 'ignore', timeout: 20_000 })
+    execFileSync(strace, ['-f', '-e', 'inject=fsync:signal=SIGKILL:when=9', 'true'], {
+      stdio: 'ignore',
+      timeout: 20_000,
+    })
     return undefined
   } catch {
-    return `${python} cannot import it`
+    return `${strace} cannot trace here`
   }
 }
 

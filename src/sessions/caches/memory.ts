@@ -41,9 +41,15 @@ class MemoryCache implements SessionCache {
 
   async add(key: string, bytes: Uint8Array, ttlSeconds: number): Promise<boolean> {
     if (this.#find(key)) return false
-    if (!this.#hasRoom()) throw storeUnavailable(`the memory cache is full: ${this.#maxEntries} sessions`)
-    this.#put(key, bytes, ttlSeconds)
+    await this.put(key, bytes, ttlSeconds)
     return true
+  }
+
+  async put(key: string, bytes: Uint8Array, ttlSeconds: number): Promise<void> {
+    if (!this.#entries.has(key) && !this.#hasRoom()) {
+      throw storeUnavailable(`the memory cache is full: ${this.#maxEntries} sessions`)
+    }
+    this.#put(key, bytes, ttlSeconds)
   }
 
   async replace(key: string, { stamp, bytes, ttlSeconds }: CacheReplacement): Promise<boolean> {

@@ -32,6 +32,8 @@ export interface SessionCache extends AsyncDisposable {
   get(key: string): Promise<CachedValue | undefined>
   /** Stores only if the key is free; false if it is taken. `ttlSeconds` is at least 1. */
   add(key: string, bytes: Uint8Array, ttlSeconds: number): Promise<boolean>
+  /** Stores whatever is there now, and also if nothing is. `ttlSeconds` is at least 1. */
+  put(key: string, bytes: Uint8Array, ttlSeconds: number): Promise<void>
   /** Stores only if the value is still the one that the stamp came with; false if it is another, or gone. */
   replace(key: string, replacement: CacheReplacement): Promise<boolean>
   /** Deletes only if the value is still the one that the stamp came with; false if it is another, or gone. */

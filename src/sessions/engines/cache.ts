@@ -1,8 +1,16 @@
+import { setTimeout } from 'node:timers/promises'
 import { type ExpiryRules, expiryAgeSeconds } from '../../django/expiry.ts'
 import type { SessionData } from '../../django/json.ts'
-import type { Clock } from '../../lib/clock.ts'
+import type { Clock, EpochMs } from '../../lib/clock.ts'
 import type { CachedValue, SessionCache } from '../caches/session-cache.ts'
-import type { LoadResult, SessionEngine, Transition, TransitionResult } from '../engine.ts'
+import {
+  type LoadResult,
+  NotAdoptableError,
+  type SessionEngine,
+  type SessionEntry,
+  type Transition,
+  type TransitionResult,
+} from '../engine.ts'
 import { claimFreshKey } from '../fresh-key.ts'
 import { createKeyQueue } from '../key-queue.ts'
 import { keyVerdict } from '../key-verdict.ts'
@@ -13,6 +21,13 @@ export interface SessionSerializer {
   encode(data: SessionData): Uint8Array
   /** Never throws; undefined for what is no session. */
   decode(bytes: Uint8Array): SessionData | undefined
+  /**
+   * A value that Django takes for nothing at all (`None`, `null`) and that carries `nonce` where Django does not look, so
+   * that no two are alike. What the `cached_db` engine puts where nothing may be read.
+   */
+  marker(nonce: Uint8Array): Uint8Array
+  /** True for what `marker` makes, whatever the nonce. */
+  isMarker(bytes: Uint8Array): boolean
 }
 
 export interface CacheSessionsOptions {
@@ -26,9 +41,17 @@ export interface CacheSessionsOptions {
 }
 
 type Decide = (now: SessionData) => Transition
+type Update = Extract<Transition, { kind: 'update' }>
 
 /** How often a change is computed anew because another process was faster. */
 const MAX_RETRIES = 100
+
+/**
+ * After so many attempts in a row each further one waits a moment, by chance: several processes in step with each other
+ * would otherwise let the same one lose every time.
+ */
+const ATTEMPTS_AT_ONCE = 3
+const MAX_PAUSE_MS = 5
 
 /**
  * Django's `cache` engine over any {@link SessionCache}. Where Django reads and then sets, which undoes a log-out that
@@ -61,10 +84,19 @@ class CacheSessions implements SessionEngine {
     return claimFreshKey(() => this.#add(data))
   }
 
+  /** The time to live is in whole seconds, so a session may end up to a second before its time, never after. */
+  async adopt({ key, data, expiresAt }: SessionEntry): Promise<boolean> {
+    if (keyVerdict(key) !== 'ask') throw new NotAdoptableError('no key of a session')
+    const ttlSeconds = this.#ageOf(data, expiresAt)
+    if (ttlSeconds <= 0) return true
+    return await this.#cache.add(this.#keyOf(key), this.#options.serializer.encode(data), ttlSeconds)
+  }
+
   async transition(key: string, decide: Decide): Promise<TransitionResult> {
     if (keyVerdict(key) !== 'ask') return { kind: 'gone', reason: 'not_found' }
     return await this.#inTurn(key, async () => {
       for (let attempt = 0; attempt < MAX_RETRIES; attempt++) {
+        if (attempt >= ATTEMPTS_AT_ONCE) await setTimeout(Math.random() * MAX_PAUSE_MS)
         const result = await this.#step(key, decide)
         if (result !== undefined) return result
       }
@@ -76,12 +108,13 @@ class CacheSessions implements SessionEngine {
     return (await this.transition(key, () => ({ kind: 'delete' }))).kind === 'deleted'
   }
 
-  async *entries(): ReturnType<SessionEngine['entries']> {
+  async *entries(onUnreadable?: (key: string) => void): AsyncIterable<SessionEntry> {
     const { keyPrefix } = this.#options
     for await (const cacheKey of this.#cache.keys(keyPrefix)) {
       const key = cacheKey.slice(keyPrefix.length)
       const loaded = await this.load(key)
       if (loaded.found) yield { key, data: loaded.data, expiresAt: loaded.expiresAt }
+      else if (loaded.reason === 'malformed') onUnreadable?.(key)
     }
   }
 
@@ -108,7 +141,7 @@ class CacheSessions implements SessionEngine {
       case 'keep':
         return { kind: 'kept', data: current.data }
       case 'update':
-        return (await this.#replace(key, value, next.data)) ? { kind: 'stored', key, data: next.data } : undefined
+        return (await this.#replace(key, value, next)) ? { kind: 'stored', key, data: next.data } : undefined
       case 'cycle':
         return await this.#cycle(key, value, next.data)
       case 'delete':
@@ -116,8 +149,8 @@ class CacheSessions implements SessionEngine {
     }
   }
 
-  async #replace(key: string, { stamp }: CachedValue, data: SessionData): Promise<boolean> {
-    const ttlSeconds = this.#ageOf(data)
+  async #replace(key: string, { stamp }: CachedValue, { data, expiresAt }: Update): Promise<boolean> {
+    const ttlSeconds = this.#ageOf(data, expiresAt)
     if (ttlSeconds <= 0) return await this.#cache.remove(this.#keyOf(key), stamp)
     return await this.#cache.replace(this.#keyOf(key), {
       stamp,
@@ -149,8 +182,10 @@ class CacheSessions implements SessionEngine {
     return data ? { found: true, data, expiresAt: value.expiresAt } : { found: false, reason: 'malformed' }
   }
 
-  #ageOf(data: SessionData): number {
-    return expiryAgeSeconds(data, this.#options.expiryRules, this.#options.clock())
+  #ageOf(data: SessionData, expiresAt?: EpochMs): number {
+    const { clock, expiryRules } = this.#options
+    const now = clock()
+    return expiresAt === undefined ? expiryAgeSeconds(data, expiryRules, now) : Math.floor((expiresAt - now) / 1000)
   }
 
   #keyOf(key: string): string {

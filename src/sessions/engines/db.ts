@@ -1,9 +1,16 @@
 import { type ExpiryRules, expiryDate } from '../../django/expiry.ts'
 import type { SessionData } from '../../django/json.ts'
 import type { SessionCodec } from '../../django/session-data.ts'
-import type { Clock } from '../../lib/clock.ts'
+import type { Clock, EpochMs } from '../../lib/clock.ts'
 import type { NewRow, RowDecision, SessionTable, StoredRow } from '../databases/session-table.ts'
-import type { LoadResult, SessionEngine, SessionEntry, Transition, TransitionResult } from '../engine.ts'
+import {
+  type LoadResult,
+  NotAdoptableError,
+  type SessionEngine,
+  type SessionEntry,
+  type Transition,
+  type TransitionResult,
+} from '../engine.ts'
 import { claimFreshKey } from '../fresh-key.ts'
 import { keyVerdict } from '../key-verdict.ts'
 import { readStoredText } from '../stored-text.ts'
@@ -17,6 +24,9 @@ export interface DbSessionsOptions {
   /** A fresh random key (`django/session-key.ts`). */
   readonly newKey: () => string
 }
+
+/** What Django's column `session_key` holds. */
+const MAX_ROW_KEY_LENGTH = 40
 
 /**
  * Django's `db` engine on one `django_session` table. Stricter than Django: the whole of a change is one transaction,
@@ -51,6 +61,13 @@ class DbSessions implements SessionEngine {
     })
   }
 
+  async adopt({ key, data, expiresAt }: SessionEntry): Promise<boolean> {
+    if (keyVerdict(key) !== 'ask' || key.length > MAX_ROW_KEY_LENGTH) {
+      throw new NotAdoptableError(`the column session_key holds at most ${MAX_ROW_KEY_LENGTH} characters`)
+    }
+    return await this.#table.insert(key, this.#newRow(data, expiresAt))
+  }
+
   async transition(key: string, decide: Decide): Promise<TransitionResult> {
     if (keyVerdict(key) !== 'ask') return { kind: 'gone', reason: 'not_found' }
     return await claimFreshKey(() => this.#table.change(key, (row) => this.#decide(key, row, decide)))
@@ -60,11 +77,12 @@ class DbSessions implements SessionEngine {
     return (await this.transition(key, () => ({ kind: 'delete' }))).kind === 'deleted'
   }
 
-  async *entries(): AsyncIterable<SessionEntry> {
+  async *entries(onUnreadable?: (key: string) => void): AsyncIterable<SessionEntry> {
     for await (const row of this.#table.rows()) {
       const { key, expiresAt } = row
       const stored = keyVerdict(key) === 'ask' ? this.#read(row) : undefined
       if (stored?.found) yield { key, data: stored.data, expiresAt }
+      else onUnreadable?.(key)
     }
   }
 
@@ -80,10 +98,10 @@ class DbSessions implements SessionEngine {
     return this.#table[Symbol.asyncDispose]()
   }
 
-  #newRow(data: SessionData): NewRow {
+  #newRow(data: SessionData, expiresAt?: EpochMs): NewRow {
     const { codec, expiryRules, clock } = this.#options
     const now = clock()
-    return { text: codec.encode(data, now), expiresAt: expiryDate(data, expiryRules, now) }
+    return { text: codec.encode(data, now), expiresAt: expiresAt ?? expiryDate(data, expiryRules, now) }
   }
 
   #read(row: StoredRow | undefined): LoadResult {
@@ -101,7 +119,7 @@ class DbSessions implements SessionEngine {
       case 'keep':
         return { change: next, result: { kind: 'kept', data: current.data } }
       case 'update': {
-        const change = { kind: 'update', row: this.#newRow(next.data) } as const
+        const change = { kind: 'update', row: this.#newRow(next.data, next.expiresAt) } as const
         return { change, result: { kind: 'stored', key, data: next.data } }
       }
       case 'cycle': {

@@ -2,7 +2,14 @@ import type { SessionData } from '../../django/json.ts'
 import type { SignedCookieCodec } from '../../django/session-data.ts'
 import { GatewayError } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
-import type { KeyVerdict, LoadResult, SessionEngine, Transition, TransitionResult } from '../engine.ts'
+import {
+  type KeyVerdict,
+  type LoadResult,
+  NotAdoptableError,
+  type SessionEngine,
+  type Transition,
+  type TransitionResult,
+} from '../engine.ts'
 
 /** Name and value together: what browsers keep of one cookie (RFC 6265, section 6.1); a longer one they drop silently. */
 export const MAX_COOKIE_BYTES = 4096
@@ -62,6 +69,9 @@ export function createSignedCookieSessions(options: SignedCookieSessionsOptions)
     admits: admitCookie,
     load: async (key) => read(key),
     create: async (data) => write(data),
+    adopt: async () => {
+      throw new NotAdoptableError('signed_cookies keeps nothing under a key')
+    },
     transition: async (key, decide) => step(key, decide),
     delete: async (key) => read(key).found,
     async *entries() {},

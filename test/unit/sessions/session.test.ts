@@ -23,11 +23,8 @@ function start(): { store: SessionStore; engine: SessionEngine; loads: () => num
     clock,
     newKey: () => createSessionKey(),
   })
-  const engine = observeEngine(bare, {
-    onState: () => undefined,
-    onOperation: ({ op }) => {
-      if (op === 'load') loads += 1
-    },
+  const engine = observeEngine(bare, ({ op }) => {
+    if (op === 'load') loads += 1
   })
   const store = new SessionStore({ engine, expiry, identity: { authKey: 'userInfo' }, maxAgeMs: undefined, clock })
   const tick = (ms: number): void => {

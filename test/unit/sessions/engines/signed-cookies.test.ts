@@ -34,7 +34,7 @@ describe('the signed_cookies engine', () => {
 
   test('gives a changed and a cycled session its new cookie as the key', async () => {
     const { engine, world } = openAt(SIGNED_AT)
-    world.advance(10)
+    await world.advance(10)
     for (const kind of ['update', 'cycle'] as const) {
       const result = await engine.transition(DJANGO_COOKIE, (data) => ({ kind, data }))
       assert.ok(result.kind === 'stored' && result.key !== DJANGO_COOKIE)

@@ -1,0 +1,228 @@
+import type { SessionData } from '../django/json.ts'
+import { createSessionKey } from '../django/session-key.ts'
+import { GatewayError } from '../errors.ts'
+import { type BreakerOptions, CircuitBreaker, type StateChange } from './circuit-breaker.ts'
+import { withinDeadline } from './deadline.ts'
+import type { KeyVerdict, LoadResult, SessionEngine, SessionEntry, Transition, TransitionResult } from './engine.ts'
+import { type Scheduler, systemScheduler } from './scheduler.ts'
+import { isStoreFailure, storeNotAsked, storeUnavailable } from './store-failure.ts'
+
+export interface StoreState extends StateChange {
+  readonly store: string
+}
+
+export interface GuardOptions {
+  /** `session.store_timeout`: for the whole of one operation, tries again included, in milliseconds. */
+  readonly timeoutMs: number
+  /** For one batch of `clearExpired`, and for one step of a listing. Default 30 s, or `timeoutMs` if that is longer. */
+  readonly batchTimeoutMs?: number
+  /**
+   * So many operations may be under way, those that nobody waits for any more included; more are refused at once.
+   * Default 1,000.
+   */
+  readonly maxUnderWay?: number
+  readonly breaker?: BreakerOptions
+  /** Told at the first look, and then once per change. */
+  readonly onState?: (state: StoreState) => void
+  readonly scheduler?: Scheduler
+}
+
+/** An engine whose callers never wait longer than they were promised. */
+export interface GuardedEngine extends SessionEngine {
+  /** Looks at the store; `onState` is told. Resolves with what failed, undefined if the store is up. */
+  look(): Promise<unknown>
+}
+
+/** The engine's own deadline is as long, and its error says more: it may come first. */
+const GRACE_MS = 20
+
+/** How long the end of the process waits for a store. */
+const DISPOSAL_MS = 1000
+
+const BATCH_TIMEOUT_MS = 30_000
+
+/**
+ * The same engine with a bound on everything: on the time of each operation, on their number, and on what a store that is
+ * down costs (see {@link CircuitBreaker}).
+ *
+ * After its deadline an operation is abandoned, not undone. A `transition` that has not decided by then never does, so
+ * nothing of it is written later; of everything else the outcome is unknown, and nothing is sent again. An error that is
+ * no failure of the store (a change that was refused, a bug) comes out unchanged and counts for nothing.
+ */
+export function guardEngine(engine: SessionEngine, options: GuardOptions): GuardedEngine {
+  return new Guard(engine, options)
+}
+
+interface Call<T> {
+  readonly run: () => Promise<T>
+  /** Reads tell whether the store works; see {@link CircuitBreaker}. */
+  readonly isRead?: boolean
+  readonly timeoutMs?: number
+}
+
+class Guard implements GuardedEngine {
+  readonly #engine: SessionEngine
+  readonly #timeoutMs: number
+  readonly #batchTimeoutMs: number
+  readonly #maxUnderWay: number
+  readonly #scheduler: Scheduler
+  readonly #breaker: CircuitBreaker
+  #underWay = 0
+
+  constructor(engine: SessionEngine, options: GuardOptions) {
+    const { timeoutMs, maxUnderWay = 1000, scheduler = systemScheduler, onState } = options
+    this.#engine = engine
+    this.#timeoutMs = timeoutMs
+    this.#batchTimeoutMs = options.batchTimeoutMs ?? Math.max(BATCH_TIMEOUT_MS, this.#timeoutMs)
+    this.#maxUnderWay = maxUnderWay
+    this.#scheduler = scheduler
+    this.#breaker = new CircuitBreaker({
+      ...options.breaker,
+      scheduler,
+      look: () => this.#bounded({ run: () => this.#ask() }),
+      onState: (change) => onState?.({ store: engine.name, ...change }),
+    })
+  }
+
+  get name(): string {
+    return this.#engine.name
+  }
+
+  get isServerSide(): boolean {
+    return this.#engine.isServerSide
+  }
+
+  admits(cookieValue: string): KeyVerdict {
+    return this.#engine.admits(cookieValue)
+  }
+
+  load(key: string): Promise<LoadResult> {
+    return this.#call({ run: () => this.#engine.load(key), isRead: true })
+  }
+
+  create(data: SessionData): Promise<string> {
+    return this.#call({ run: () => this.#engine.create(data) })
+  }
+
+  adopt(entry: SessionEntry): Promise<boolean> {
+    return this.#call({ run: () => this.#engine.adopt(entry) })
+  }
+
+  async transition(key: string, decide: (now: SessionData) => Transition): Promise<TransitionResult> {
+    let hasDecided = false
+    let isAbandoned = false
+    const decideInTime = (now: SessionData): Transition => {
+      if (isAbandoned) throw storeUnavailable('nobody waits for this change any more')
+      hasDecided = true
+      return decide(now)
+    }
+    try {
+      return await this.#call({ run: () => this.#engine.transition(key, decideInTime) })
+    } catch (error) {
+      isAbandoned = true
+      throw !hasDecided && isStoreFailure(error) ? asFailed(error) : error
+    }
+  }
+
+  delete(key: string): Promise<boolean> {
+    return this.#call({ run: () => this.#engine.delete(key) })
+  }
+
+  async *entries(onUnreadable?: (key: string) => void): AsyncIterable<SessionEntry> {
+    const timeoutMs = this.#batchTimeoutMs
+    const steps = this.#engine.entries(onUnreadable)[Symbol.asyncIterator]()
+    let isAtRest = true
+    try {
+      for (;;) {
+        isAtRest = false
+        const step = await this.#call({ run: () => steps.next(), timeoutMs })
+        isAtRest = true
+        if (step.done === true) return
+        yield step.value
+      }
+    } finally {
+      const ended = Promise.resolve(steps.return?.())
+      // Behind a step that hangs, the end hangs as well.
+      if (isAtRest) await this.#inTime(ended, timeoutMs)
+      else ended.catch(() => {})
+    }
+  }
+
+  clearExpired(limit: number): Promise<number> {
+    return this.#call({ run: () => this.#engine.clearExpired(limit), timeoutMs: this.#batchTimeoutMs })
+  }
+
+  /** A look: more than the engine's own ping, since a store that answers pings and fails at everything else is not up. */
+  ping(): Promise<void> {
+    return this.#breaker.look()
+  }
+
+  look(): Promise<unknown> {
+    return this.#breaker.look().catch((error: unknown) => error)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#breaker.stop()
+    const closing = Promise.resolve(this.#engine[Symbol.asyncDispose]())
+    let callOff = (): void => {}
+    const enough = new Promise<void>((resolve) => {
+      callOff = this.#scheduler.after(DISPOSAL_MS, resolve)
+    })
+    await Promise.race([closing, enough]).finally(callOff)
+  }
+
+  /**
+   * For a session that does not exist: the way of every read, and nobody's data. Both at once: a store that is slow, but
+   * in time, must not count as down because it was asked twice in a row.
+   */
+  async #ask(): Promise<void> {
+    await Promise.all([this.#engine.ping(), this.#engine.load(createSessionKey())])
+  }
+
+  async #call<T>(call: Call<T>): Promise<T> {
+    const breaker = this.#breaker
+    if (breaker.isOpen) throw storeNotAsked('the session store is down, and was not asked', breaker.lastFailure)
+    try {
+      const value = await this.#bounded(call)
+      breaker.succeeded()
+      return value
+    } catch (error) {
+      if (isStoreFailure(error)) breaker.failed(error, call.isRead ?? false)
+      throw error
+    }
+  }
+
+  async #bounded<T>({ run, timeoutMs = this.#timeoutMs }: Call<T>): Promise<T> {
+    if (this.#underWay >= this.#maxUnderWay) {
+      throw storeNotAsked(`${this.#underWay} operations wait for the session store already`)
+    }
+    this.#underWay += 1
+    const leave = (): void => {
+      this.#underWay -= 1
+    }
+    // Not at the deadline but when it is really over: what hangs in the driver takes memory for as long as it hangs.
+    return await this.#inTime(settled(run, leave), timeoutMs)
+  }
+
+  #inTime<T>(running: Promise<T>, timeoutMs: number): Promise<T> {
+    return withinDeadline(running, {
+      timeoutMs: timeoutMs + GRACE_MS,
+      scheduler: this.#scheduler,
+      onExpire: () => storeUnavailable(`the session store did not answer within ${timeoutMs} ms`),
+    })
+  }
+}
+
+async function settled<T>(run: () => Promise<T>, whenOver: () => void): Promise<T> {
+  try {
+    return await run()
+  } finally {
+    whenOver()
+  }
+}
+
+/** The same error, saying that nothing was written: the session was not even read, or the change never computed. */
+function asFailed(error: GatewayError): GatewayError {
+  const { code, message, cause, proxyError, facts } = error
+  return new GatewayError(code, message, { cause, proxyError, facts: { ...facts, outcome: 'failed' } })
+}
