@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Installs what the tests use beside Node: Redis, PostgreSQL, nginx, Chromium, PHP, Python with Django.
-# Debian's packages where this user may install them (root, or sudo without a password), Django in .venv.
+# Installs what the tests use beside Node: Redis, memcached, PostgreSQL, pgbouncer, nginx, Chromium, PHP, strace, Python with Django.
+# Debian's packages where this user may install them (root, or sudo without a password), Django in .venv and .venv-django32.
 # Nothing is started. What cannot be installed is named, and the tests that need it say that they are skipped.
 # Run again it only looks, and takes a second.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-django_version=5.2.17
+# Django, and the clients that its databases and caches use: the present one, and the oldest that sessions are shared with.
+# Django 3.2 knows Python up to 3.10 and runs on 3.11 and 3.12 too; later ones lack modules that it needs.
+django=(Django==5.2.17 psycopg==3.3.9 psycopg-binary==3.3.9 redis==8.1.0 django-redis==7.0.0 pymemcache==4.0.0)
+django32=(Django==3.2.25 psycopg2-binary==2.9.13 redis==8.1.0 django-redis==5.4.0 pymemcache==4.0.0)
 unmet=0
 
 say() { printf 'setup:servers: %s\n' "$*"; }
@@ -17,16 +20,19 @@ has() {
   case $1 in
     redis-server) command -v redis-server ;;
     postgresql) command -v postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' ;;
+    memcached) command -v memcached || test -x /usr/sbin/memcached ;;
     nginx) command -v nginx || test -x /usr/sbin/nginx ;;
+    pgbouncer) command -v pgbouncer || test -x /usr/sbin/pgbouncer ;;
     chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
     php-cli) command -v php ;;
+    strace) command -v strace ;;
     python3-venv) python3 -c 'import ensurepip, venv' ;;
   esac >/dev/null 2>&1
 }
 
 missing_packages() {
   local package
-  for package in redis-server postgresql nginx chromium php-cli python3-venv; do
+  for package in redis-server postgresql pgbouncer nginx chromium php-cli memcached strace python3-venv; do
     has "$package" || printf '%s\n' "$package"
   done
 }
@@ -63,13 +69,28 @@ install_packages() {
   done
 }
 
-install_django() {
-  [ -x .venv/bin/python ] || python3 -m venv .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check "Django==$django_version"
+# A virtual environment, and the packages in it.
+has_python_packages() {
+  local python=$1/bin/python
+  shift
+  "$python" - "$@" 2>/dev/null <<'PYTHON'
+import sys
+from importlib.metadata import version
+sys.exit(any(version(name) != wanted for name, wanted in (package.split("==") for package in sys.argv[1:])))
+PYTHON
 }
 
-has_django() {
-  .venv/bin/python -c "import django, sys; sys.exit(django.__version__ != '$django_version')" 2>/dev/null
+install_python_packages() {
+  local folder=$1
+  shift
+  [ -x "$folder/bin/python" ] || python3 -m venv "$folder"
+  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+}
+
+need_python_packages() {
+  has_python_packages "$@" && return
+  say "installing ${*:2} into $1"
+  install_python_packages "$@" || lack "${*:2} cannot be installed into $1"
 }
 
 mapfile -t missing < <(missing_packages)
@@ -81,9 +102,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
 fi
 
-if ! has_django; then
-  say "installing Django $django_version into .venv"
-  install_django || lack "Django $django_version cannot be installed into .venv"
-fi
+need_python_packages .venv "${django[@]}"
+need_python_packages .venv-django32 "${django32[@]}"
 
 if [ "$unmet" = 0 ]; then say 'everything is there'; fi

@@ -112,7 +112,8 @@ function common(
 function withoutStore(config: Config): Config {
   const session: Config['session'] = {
     ...config.session,
-    engine: { kind: 'cache', cache: { kind: 'memory', alias: 'none' } },
+    engine: { kind: 'cache', cache: { kind: 'memory', alias: 'none', keyPrefix: '', version: 1, serializer: 'json' } },
+    readAlso: undefined,
     secretKey: { generated: false, value: new Secret('no session is read with it') },
   }
   return { ...config, session }

@@ -15,7 +15,7 @@ import type { Pipeline } from './server/pipeline.ts'
 import { createTunnels, type Tunnels } from './server/tunnels.ts'
 import { Upgrade } from './server/upgrade.ts'
 import { openSessionParts, readGeneratedSigningKey, type SessionParts } from './session-parts.ts'
-import type { StoreState } from './sessions/observed-engine.ts'
+import type { StoreState } from './sessions/guarded-engine.ts'
 import { wire } from './wiring.ts'
 
 export interface GatewayOptions {
@@ -54,11 +54,13 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
     config: { hash: hashOf(config), mode: config.mode },
     droppedLogLines: () => log.droppedLines,
   })
+  const storeStates = createStoreStates({ log, metrics })
   const sessions = await openSessionParts(config, {
     clock: systemClock,
     observer: {
       onOperation: (operation) => metrics.stores.operation(operation),
-      onState: (state) => noteStore({ log, metrics }, state),
+      onState: storeStates.note,
+      onCacheState: (isUp, cause) => noteCache({ log, metrics }, isUp, cause),
     },
   })
   stack.use(sessions.engine)
@@ -74,6 +76,7 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
   for (const { address } of config.listen) listeners.push(stack.use(await openListener(address, handlers)))
 
   announce(log, { listeners, operators, warnings: options.warnings })
+  storeStates.tell()
   const closing = stack.move()
   return gatewayOf(config, { closing, state, listeners, operators, tunnels, log })
 }
@@ -150,13 +153,37 @@ async function readiness({ engine }: SessionParts, state: State): Promise<ReadyR
   }
 }
 
-function noteStore(
-  { log, metrics }: { log: OpenLog; metrics: Metrics },
-  { store, isUp, wasUp, cause }: StoreState,
-): void {
-  metrics.stores.up(store, isUp)
-  if (isUp && wasUp === false) log.info('session store is up again', { store })
-  if (!isUp) log.error('session store is down', { store, ...failureFields(cause) })
+interface StoreStates {
+  readonly note: (state: StoreState) => void
+  /** From now on states are logged, those noted before first. */
+  tell(): void
+}
+
+/** The first look at the store comes before anything listens, and the line about it after the one that says so. */
+function createStoreStates({ log, metrics }: { log: OpenLog; metrics: Metrics }): StoreStates {
+  let held: StoreState[] | undefined = []
+  function write({ store, isUp, wasUp, cause, lastedMs }: StoreState): void {
+    if (isUp && wasUp === false) log.info('session store is up again', { store, down_ms: Math.round(lastedMs) })
+    if (!isUp) log.error('session store is down', { store, ...failureFields(cause) })
+  }
+  return {
+    note(state) {
+      metrics.stores.up(state.store, state.isUp)
+      if (held === undefined) write(state)
+      else held.push(state)
+    },
+    tell() {
+      for (const state of held ?? []) write(state)
+      held = undefined
+    },
+  }
+}
+
+/** The cache of `cached_db`: the database has the sessions, so it is no error, and readiness does not depend on it. */
+function noteCache({ log, metrics }: { log: OpenLog; metrics: Metrics }, isUp: boolean, cause: unknown): void {
+  metrics.stores.up('cache', isUp)
+  if (isUp) log.info('session cache is up again')
+  else log.warn('session cache is down, the database answers', failureFields(cause))
 }
 
 /** The first line on stdout is the one that supervisors and tests wait for; warnings come after it. */

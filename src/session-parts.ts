@@ -1,23 +1,19 @@
 import { resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import type { Config, SessionConfig } from './config/config.ts'
 import type { ExpiryRules } from './django/expiry.ts'
-import { createSessionCodec, createSignedCookieCodec, type SessionCodec } from './django/session-data.ts'
-import { createSessionKey } from './django/session-key.ts'
+import { createSessionCodec, type SessionCodec } from './django/session-data.ts'
 import type { Clock } from './lib/clock.ts'
 import { openSecretFile } from './lib/secret-file.ts'
-import { jsonSerializer } from './sessions/caches/json-serializer.ts'
-import { createMemoryCache } from './sessions/caches/memory.ts'
-import { cacheKeyPrefix } from './sessions/caches/session-cache.ts'
 import { createSessionCookie, type SessionCookie } from './sessions/cookie.ts'
-import { openSqliteSessions } from './sessions/databases/sqlite.ts'
 import type { SessionEngine } from './sessions/engine.ts'
-import { createCacheSessions } from './sessions/engines/cache.ts'
-import { createFileSessions } from './sessions/engines/file.ts'
-import { createSignedCookieSessions } from './sessions/engines/signed-cookies.ts'
+import { type GuardedEngine, guardEngine, type StoreState } from './sessions/guarded-engine.ts'
 import type { IdentityRules } from './sessions/merge.ts'
-import { type EngineObserver, observeEngine } from './sessions/observed-engine.ts'
+import { type EngineOperation, observeEngine } from './sessions/observed-engine.ts'
 import { createPublicId } from './sessions/public-id.ts'
 import { SessionStore } from './sessions/session-store.ts'
+import { isMistaken } from './sessions/store-failure.ts'
+import { openSessionEngine, type SecretKeys } from './store-parts.ts'
 
 /** Where the secrets are kept that the gateway makes for itself, from the working directory. */
 const SECRET_KEY_FILE = 'var/secret-key'
@@ -38,21 +34,43 @@ export async function readGeneratedSigningKey(): Promise<string> {
   return await openSecretFile(resolve(SIGNING_KEY_FILE))
 }
 
-export interface SessionPartsOptions {
-  readonly clock: Clock
-  /** Told of the engine's operations and state. */
-  readonly observer?: EngineObserver
+export interface StoreObserver {
+  readonly onOperation: (operation: EngineOperation) => void
+  readonly onState: (state: StoreState) => void
+  /** Of the cache of `cached_db`, which may fail without anybody noticing: once per change, up at first. */
+  readonly onCacheState: (isUp: boolean, cause: unknown) => void
 }
 
-/** @throws {GatewayError} `ERR_STORE_UNAVAILABLE` when a store on this machine cannot be opened. */
+export interface SessionPartsOptions {
+  readonly clock: Clock
+  /**
+   * Told of the engine's operations and state. With it the engine is guarded (`sessions/guarded-engine.ts`), as it must
+   * be where requests wait for it; without, a command has the store's own words for what is wrong.
+   */
+  readonly observer?: StoreObserver
+}
+
+/**
+ * Opens what the configuration names. A store that is down, or not there yet, shows in each operation and in the observer's
+ * state: it may come, from a volume that is mounted late, or from a project whose `migrate` still runs beside us.
+ *
+ * @throws {GatewayError} `ERR_STORE_UNAVAILABLE` with an observer, when the store is no store of that kind at all.
+ */
 export async function openSessionParts(config: Config, options: SessionPartsOptions): Promise<SessionParts> {
   const { session } = config
   const { clock, observer } = options
   const keys = await readSecretKeys(session)
   const codec = createSessionCodec({ ...keys, saltClass: session.saltClass })
   const expiry = expiryRulesOf(session)
-  const bare = await openEngine(session, { keys, codec, expiry, clock })
-  const engine = observer === undefined ? bare : observeEngine(bare, observer)
+  const bare = await openSessionEngine(session, {
+    session,
+    keys,
+    codec,
+    expiry,
+    clock,
+    ...(observer === undefined ? {} : { onCacheState: observer.onCacheState }),
+  })
+  const engine = observer === undefined ? bare : await watchEngine(bare, session.storeTimeoutMs, observer)
   const identity: IdentityRules = {
     authKey: session.authKey,
     ...(session.userId === undefined ? {} : { userId: session.userId.split('.') }),
@@ -67,15 +85,23 @@ export async function openSessionParts(config: Config, options: SessionPartsOpti
   }
 }
 
+/** How long the start waits for the first look at the store, at most: then it is as good as down. */
+const FIRST_LOOK_MS = 1000
+
+async function watchEngine(bare: SessionEngine, timeoutMs: number, observer: StoreObserver): Promise<SessionEngine> {
+  const guarded: GuardedEngine = guardEngine(bare, { timeoutMs, onState: observer.onState })
+  const failure = await Promise.race([guarded.look(), setTimeout(FIRST_LOOK_MS, undefined, { ref: false })])
+  if (isMistaken(failure)) {
+    await guarded[Symbol.asyncDispose]()
+    throw failure
+  }
+  return observeEngine(guarded, observer.onOperation)
+}
+
 /** The codec alone, for reading what a store holds without opening the store. */
 export async function readSessionCodec(config: Config): Promise<SessionCodec> {
   const { session } = config
   return createSessionCodec({ ...(await readSecretKeys(session)), saltClass: session.saltClass })
-}
-
-interface SecretKeys {
-  readonly secretKey: string
-  readonly secretKeyFallbacks: readonly string[]
 }
 
 async function readSecretKeys({ secretKey, secretKeyFallbacks }: SessionConfig): Promise<SecretKeys> {
@@ -90,51 +116,6 @@ function expiryRulesOf(session: SessionConfig): ExpiryRules {
     cookieAgeSeconds: session.cookieAgeMs / 1000,
     expireAtBrowserClose: session.expireAtBrowserClose,
     dates: session.expiryDates,
-    useTz: session.engine.kind === 'db' ? session.engine.database.useTz : true,
-  }
-}
-
-interface EngineParts {
-  readonly keys: SecretKeys
-  readonly codec: SessionCodec
-  readonly expiry: ExpiryRules
-  readonly clock: Clock
-}
-
-async function openEngine(session: SessionConfig, parts: EngineParts): Promise<SessionEngine> {
-  const { codec, expiry, clock } = parts
-  const common = { codec, expiryRules: expiry, clock, newKey: () => createSessionKey() }
-  const { engine } = session
-  switch (engine.kind) {
-    case 'db': {
-      const { path, create, isOwn, useTz } = engine.database
-      return await openSqliteSessions({
-        ...common,
-        path,
-        create: create ? 'always' : isOwn ? 'ours' : 'never',
-        useTz,
-        busyTimeoutMs: session.storeTimeoutMs,
-      })
-    }
-    case 'file':
-      return createFileSessions({
-        ...common,
-        directory: engine.directory,
-        prefix: session.cookie.name,
-        lockTimeoutMs: session.storeTimeoutMs,
-      })
-    case 'cache':
-      return createCacheSessions(createMemoryCache({ clock }), {
-        ...common,
-        serializer: jsonSerializer,
-        keyPrefix: cacheKeyPrefix({ keyPrefix: '', version: 1 }, 'cache'),
-      })
-    case 'signed_cookies':
-      return createSignedCookieSessions({
-        clock,
-        cookieName: session.cookie.name,
-        cookieAgeSeconds: expiry.cookieAgeSeconds,
-        codec: createSignedCookieCodec({ ...parts.keys, maxAgeSeconds: expiry.cookieAgeSeconds }),
-      })
+    useTz: session.useTz,
   }
 }

@@ -32,6 +32,7 @@ const wiring: ReadonlySet<string> = new Set([
   'wiring.ts',
   'route-parts.ts',
   'session-parts.ts',
+  'store-parts.ts',
   'housekeeping.ts',
   'explanation.ts',
 ])

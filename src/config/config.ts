@@ -3,6 +3,7 @@ import type { AccessRule, RouteMatch } from '../rules/rule.ts'
 import type { SessionCookieOptions } from '../sessions/cookie.ts'
 import type { CommandName } from '../writeback/permission.ts'
 import type { Secret } from './secret.ts'
+import type { HostAddress, StoreAddress } from './store-url.ts'
 
 /**
  * The configuration after everything that can go wrong with it: substituted, checked, defaults filled in, durations in
@@ -50,6 +51,10 @@ export interface ListenConfig {
 
 export interface SessionConfig {
   readonly engine: EngineConfig
+  /** Where sessions are looked for that the engine lacks; `undefined` = nowhere. */
+  readonly readAlso: ReadAlsoConfig | undefined
+  /** Django's USE_TZ, whatever the engine. Default true. */
+  readonly useTz: boolean
   readonly cookie: SessionCookieOptions
   /** SESSION_COOKIE_AGE; whole seconds. Default 14 days. */
   readonly cookieAgeMs: number
@@ -76,29 +81,102 @@ export interface SessionConfig {
   readonly clearExpired: { readonly everyMs: number; readonly batch: number } | undefined
 }
 
-/** The engine in use, with what it stands on. Engines and backends that this version does not act on are refused before. */
+/** The engine in use, with what it stands on. */
 export type EngineConfig =
   | { readonly kind: 'db'; readonly database: DatabaseConfig }
   | { readonly kind: 'cache'; readonly cache: CacheConfig }
+  | { readonly kind: 'cached_db'; readonly database: DatabaseConfig; readonly cache: CacheConfig }
   | { readonly kind: 'file' /** Absolute. */; readonly directory: string }
   | { readonly kind: 'signed_cookies' }
 
-export interface DatabaseConfig {
-  readonly kind: 'sqlite'
-  /** Absolute path of the database file. */
-  readonly path: string
-  /** True for the gateway's own file in `./var`, which it may create and set to WAL without being told. */
-  readonly isOwn: boolean
+export interface ReadAlsoConfig {
+  /** Stands on another store than the engine of the sessions, and keeps them on a server as that one does. */
+  readonly engine: EngineConfig
+  /** A session moves to the first engine at its first change. Default true. */
+  readonly moves: boolean
+}
+
+export type DatabaseConfig = SqliteConfig | PostgresConfig
+
+interface DjangoTableConfig {
   /** Django's USE_TZ. Default true. */
   readonly useTz: boolean
   /** May the table be created in somebody else's database. Default false. */
   readonly create: boolean
 }
 
-export interface CacheConfig {
-  readonly kind: 'memory'
+export interface SqliteConfig extends DjangoTableConfig {
+  readonly kind: 'sqlite'
+  /** Absolute path of the database file. */
+  readonly path: string
+  /** True for the gateway's own file in `./var`, which it may create and set to WAL without being told. */
+  readonly isOwn: boolean
+}
+
+export interface PostgresConfig extends DjangoTableConfig {
+  readonly kind: 'postgres'
+  /** As the file has it, with user and password. */
+  readonly url: Secret
+  /** `db.example.com:5432/shop`: the same for messages. */
+  readonly place: string
+  /** Connections of this process, at most. Default 10. */
+  readonly poolSize: number
+  /** A PgBouncer in transaction mode stands between. Default false. */
+  readonly pgbouncer: boolean
+}
+
+export type CacheConfig = CacheLayoutConfig & CacheServerConfig
+
+/** What the values of a cache are called, and how they are written. */
+export interface CacheLayoutConfig {
   /** The name under `caches`. */
   readonly alias: string
+  /** Django's KEY_PREFIX. Default ''. */
+  readonly keyPrefix: string
+  /** Django's VERSION. Default 1. */
+  readonly version: number
+  /** `pickle` is what Django writes unless its OPTIONS say otherwise. Memory has no use for it. */
+  readonly serializer: 'pickle' | 'json'
+}
+
+/** The server of a cache. */
+export type CacheServerConfig =
+  | { readonly kind: 'memory' }
+  | ({ readonly kind: 'redis'; readonly server: StoreAddress } & RedisAccessConfig)
+  | ({
+      readonly kind: 'redis-sentinel'
+      /** At least one. */
+      readonly sentinels: readonly HostAddress[]
+      /** The name that the sentinels know the server by. */
+      readonly master: string
+      readonly sentinelUsername: string | undefined
+      readonly sentinelPassword: Secret | undefined
+    } & RedisAccessConfig)
+  | ({
+      readonly kind: 'redis-cluster' /** At least one. */
+      readonly nodes: readonly HostAddress[]
+    } & RedisAccessConfig)
+  | { readonly kind: 'memcached'; readonly server: StoreAddress }
+
+/** How one enters a Redis server. */
+export interface RedisAccessConfig {
+  /** `undefined` = the default user. */
+  readonly username: string | undefined
+  readonly password: Secret | undefined
+  /** Number of the database; 0 with a cluster. */
+  readonly database: number
+  /** `undefined` = no TLS. It holds for the sentinels too. */
+  readonly tls: ClientTlsConfig | undefined
+}
+
+/** What is left out is that of the system: its authorities, no certificate, the host's name. */
+export interface ClientTlsConfig {
+  /** Absolute path of a PEM file, as are the next two. */
+  readonly caFile: string | undefined
+  readonly certFile: string | undefined
+  readonly keyFile: string | undefined
+  /** The name in the server's certificate. */
+  readonly serverName: string | undefined
 }
 
 /** `generated`: the file names none; the gateway makes one in `./var` at first start. Only for stores on this machine. */

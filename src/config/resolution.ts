@@ -1,25 +1,11 @@
-import { resolve } from 'node:path'
 import { headerKey } from '../http/headers.ts'
 import { narrow, type WritebackRules } from '../writeback/permission.ts'
-import type {
-  Config,
-  EngineConfig,
-  ListenConfig,
-  LoginConfig,
-  RouteConfig,
-  SigningConfig,
-  UpstreamConfig,
-} from './config.ts'
-import { parseDatabaseUrl } from './database-url.ts'
+import type { Config, ListenConfig, LoginConfig, RouteConfig, SigningConfig, UpstreamConfig } from './config.ts'
+import { type Directories, resolveEngine } from './engine-resolution.ts'
+import { mainEngine, readAlsoEngine } from './engines-in-use.ts'
 import { parseListenAddress } from './listen-address.ts'
 import type { FileConfig, FileRoute } from './schema/file.ts'
 import { parseUpstreamServer } from './upstream-server.ts'
-
-/** Where relative paths start, and where `file_path: null` leads. */
-export interface Directories {
-  readonly working: string
-  readonly temporary: string
-}
 
 /**
  * The configuration that a file without errors stands for.
@@ -57,8 +43,14 @@ export function resolveConfig(file: FileConfig, directories: Directories): Confi
 
 function resolveSession(file: FileConfig, directories: Directories): Config['session'] {
   const { session } = file
+  const also = readAlsoEngine(file)
   return {
-    engine: resolveEngine(file, directories),
+    engine: resolveEngine(mainEngine(file), directories) ?? impossible('the engine'),
+    readAlso: also && {
+      engine: resolveEngine(also, directories) ?? impossible('the engine of read_also'),
+      moves: session.read_also?.move ?? true,
+    },
+    useTz: file.database.use_tz,
     cookie: {
       name: session.cookie_name,
       path: session.cookie_path,
@@ -81,27 +73,6 @@ function resolveSession(file: FileConfig, directories: Directories): Config['ses
     maxBytes: session.max_bytes,
     storeTimeoutMs: session.store_timeout,
     clearExpired: session.clear_expired && { everyMs: session.clear_expired.every, batch: session.clear_expired.batch },
-  }
-}
-
-function resolveEngine({ session, database }: FileConfig, { working, temporary }: Directories): EngineConfig {
-  switch (session.engine) {
-    case 'db': {
-      const url = parseDatabaseUrl(database.url, working)
-      if (url?.kind !== 'sqlite') return impossible('the database')
-      return { kind: 'db', database: { ...url, useTz: database.use_tz, create: database.create } }
-    }
-    case 'cache':
-      return { kind: 'cache', cache: { kind: 'memory', alias: session.cache_alias } }
-    case 'file':
-      return {
-        kind: 'file',
-        directory: session.file_path === undefined ? temporary : resolve(working, session.file_path),
-      }
-    case 'signed_cookies':
-      return { kind: 'signed_cookies' }
-    case 'cached_db':
-      return impossible('the engine')
   }
 }
 

@@ -21,9 +21,15 @@ export function isPureReference(sourceText: string): boolean {
   return PURE_REFERENCE.test(sourceText.trim())
 }
 
+/** A run of text that could hold `user:password@host` without a scheme, as one writes a server of memcached. */
+const BARE_WORD = /[^\s"'{}[\],]+/g
+
+/** A password behind `?`, where some programs look for it. */
+const QUERIED_CREDENTIALS = /[?&][a-z_]{0,30}(?:pass|secret|token|key)[a-z_]{0,30}=([^\s"'&]+)/gi
+
 /**
- * The user and password of every URL in a text, as ranges: everything between `://` and the last `@` before a space or
- * quote. A password may hold `/` and `@` itself, so the last one counts.
+ * The credentials of every URL in a text, as ranges: everything between `://` and the last `@` before a space or quote,
+ * since a password may hold `/` and `@` itself; the same where a URL has no scheme; and passwords behind `?`.
  */
 export function urlCredentials(text: string): Range[] {
   const ranges: Range[] = []
@@ -35,7 +41,25 @@ export function urlCredentials(text: string): Range[] {
     if (sign >= start) ranges.push([start, sign])
     at = text.indexOf('://', Math.max(end, start))
   }
-  return ranges
+  for (const { 0: word, index } of text.matchAll(BARE_WORD)) {
+    const sign = word.lastIndexOf('@')
+    if (sign > 0 && !word.includes('://') && word.slice(0, sign).includes(':')) ranges.push([index, index + sign])
+  }
+  for (const match of text.matchAll(QUERIED_CREDENTIALS)) {
+    const end = match.index + match[0].length
+    ranges.push([end - (match[1]?.length ?? 0), end])
+  }
+  return merged(ranges)
+}
+
+function merged(ranges: readonly Range[]): Range[] {
+  const result: Range[] = []
+  for (const range of ranges.toSorted((a, b) => a[0] - b[0])) {
+    const last = result.at(-1)
+    if (last !== undefined && range[0] <= last[1]) result.splice(-1, 1, [last[0], Math.max(last[1], range[1])])
+    else result.push(range)
+  }
+  return result
 }
 
 /** The text with `***` for user and password of its URLs. */

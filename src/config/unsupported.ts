@@ -1,5 +1,4 @@
 import type { Remark } from './checks/context.ts'
-import { parseDatabaseUrl } from './database-url.ts'
 import type { Path } from './path.ts'
 import type { FileConfig } from './schema/file.ts'
 import { parseUpstreamServer } from './upstream-server.ts'
@@ -15,22 +14,6 @@ const notYet = 'is not supported by this version'
 
 /** Errors: a gateway that left these out would do something else than the file says. */
 export const unsupported: readonly Gap[] = [
-  {
-    find: (file) =>
-      when(usesDatabase(file) && parseDatabaseUrl(file.database.url, '/')?.kind === 'postgres', ['database', 'url']),
-    remark: { message: `PostgreSQL ${notYet}`, hint: 'use sqlite:./path/db.sqlite3' },
-  },
-  {
-    find: (file) => when(file.session.engine === 'cached_db', ['session', 'engine']),
-    remark: { message: `the engine cached_db ${notYet}`, hint: 'use db, file, cache (memory) or signed_cookies' },
-  },
-  {
-    find({ session, caches }) {
-      const backend = caches[session.cache_alias]?.backend ?? 'memory'
-      return when(session.engine === 'cache' && backend !== 'memory', ['caches', session.cache_alias, 'backend'])
-    },
-    remark: { message: `this backend for sessions ${notYet}`, hint: 'use memory, or another session.engine' },
-  },
   {
     find: (file) => file.listen.flatMap(({ tls }, at) => when(tls !== undefined, ['listen', at, 'tls'])),
     remark: {
@@ -66,12 +49,11 @@ export const withoutEffect: readonly Gap[] = [
     remark: { message: `local_cache ${noEffect}`, hint: 'every request asks the store', atKey: true },
   },
   {
-    find: (file) => when(file.database.notify !== undefined, ['database', 'notify']),
+    find: ({ database, session: { read_also: also } }) => [
+      ...when(database.notify !== undefined, ['database', 'notify']),
+      ...when(also?.database?.notify !== undefined, ['session', 'read_also', 'database', 'notify']),
+    ],
     remark: { message: `database.notify ${noEffect}`, hint: 'remove it', atKey: true },
-  },
-  {
-    find: (file) => when(file.database.pgbouncer, ['database', 'pgbouncer']),
-    remark: { message: `database.pgbouncer ${noEffect}`, hint: 'remove it', atKey: true },
   },
   {
     find: (file) => eachUpstream(file, ({ health }, path) => when(health !== undefined, [...path, 'health'])),
@@ -86,10 +68,6 @@ export const withoutEffect: readonly Gap[] = [
     remark: { message: `admin.token ${noEffect}: there is no /api yet`, hint: 'remove it', atKey: true },
   },
 ]
-
-function usesDatabase({ session }: FileConfig): boolean {
-  return session.engine === 'db' || session.engine === 'cached_db'
-}
 
 function serversOf(file: FileConfig, kind: 'https' | 'unix'): Path[] {
   return eachUpstream(file, ({ servers }, path) =>

@@ -21,6 +21,7 @@ export function exampleFiles(): ExampleFile[] {
 /** What the examples ask of the machine they run on. */
 export const exampleEnv: Readonly<Record<string, string>> = {
   SECRET_KEY: `django-insecure-${'0123456789abcdef'.repeat(3)}`,
+  DATABASE_URL: 'postgres://shop:hunter2@db.internal:5432/shop',
 }
 
 /** A key as `openssl genpkey -algorithm ed25519` makes it, under the path that the examples name. */
@@ -30,6 +31,8 @@ export function exampleSecrets(): Readonly<Record<string, string>> {
     '/run/secrets/sessiongate_ed25519.pem': String(privateKey.export({ type: 'pkcs8', format: 'pem' })),
     '/run/secrets/sessiongate_key': `${'k'.repeat(43)}\n`,
     '/run/secrets/secret_key': `${'s'.repeat(50)}\n`,
+    '/run/secrets/redis_password': 'hunter2\n',
+    '/run/secrets/sentinel_password': 'hunter2\n',
     '/run/secrets/admin_token': `${'t'.repeat(43)}\n`,
   }
 }

@@ -14,12 +14,13 @@ const permitted: readonly RegExp[] = [
 const permittedIn: Readonly<Record<string, readonly RegExp[]>> = {
   'config/examples/minimal.yaml': [/open to strangers/, /^no host is named/],
   'config/examples/observe-first.yaml': [/^mode: observe/],
+  'config/examples/memcached.yaml': [/^memcached drops sessions/],
 }
 
 const loadable = exampleFiles()
 
 test('there are examples', () => {
-  assert.ok(loadable.length >= 7)
+  assert.ok(loadable.length >= 13)
 })
 
 for (const { name, text } of loadable) {
@@ -50,3 +51,25 @@ test('the demo runs without anything around it', async () => {
   )
   assert.equal(config.routes.at(-1)?.headers.session.get('X-User-Name'), 'userInfo.name')
 })
+
+const engines: readonly (readonly [name: string, kind: string, store: string])[] = [
+  ['django-sqlite', 'db', 'sqlite'],
+  ['django-postgres', 'db', 'postgres'],
+  ['django-redis', 'cache', 'redis'],
+  ['redis-sentinel', 'cache', 'redis-sentinel'],
+  ['redis-cluster', 'cache', 'redis-cluster'],
+  ['memcached', 'cache', 'memcached'],
+  ['cached-db', 'cached_db', 'postgres and redis'],
+]
+
+for (const [name, kind, store] of engines) {
+  test(`${name}.yaml stands on ${store}`, async () => {
+    const example = loadable.find((file) => file.name === `config/examples/${name}.yaml`)
+    const { engine } = (await loadText(example?.text ?? '', { env: exampleEnv, files })).config.session
+    const stores = [
+      ...('database' in engine ? [engine.database.kind] : []),
+      ...('cache' in engine ? [engine.cache.kind] : []),
+    ]
+    assert.deepEqual([engine.kind, stores.join(' and ')], [kind, store])
+  })
+}

@@ -97,6 +97,19 @@ function upstream(
   }
 }
 
+/** A further cache with something wrong in it, which no engine uses; with nothing to point at, its key. */
+function cache(settings: Readonly<Record<string, unknown>>, at: string, message: RegExp): Plant {
+  return {
+    kind: `a cache with ${JSON.stringify(settings)}`,
+    touches: [],
+    put(draft) {
+      const name = draft.freshName()
+      draft.set(['caches', name], settings)
+      return planted(at === '' ? draft.keyAt('caches', name) : spotAt(draft.read('caches', name), at), message)
+    },
+  }
+}
+
 function spotAt(node: unknown, at: string): Spot | undefined {
   if (at === '') return nodeAt(node)
   const keys = at
@@ -172,6 +185,8 @@ export const formPlants: readonly Plant[] = [
   setting('session.clear_expired.batch', 0, /batch must be a whole number/),
   setting('signing.ttl', '90s', /ttl must be at most 60s/),
   setting('signing.bind', 'both', /bind must be one of/),
+  setting('database.pool_size', 0, /pool_size must be a whole number/),
+  setting('session.read_also.engine', 'signed_cookies', /engine must be one of db, cache/, { touches: ['engine'] }),
   setting('login.next_param', 'a b', /next_param must be a parameter name/),
   setting('logging.level', 'loud', /level must be one of/),
   setting('shutdown.drain', 20, /drain must be a duration/),
@@ -208,6 +223,12 @@ export const sensePlants: readonly Plant[] = [
   insecure(setting('session.cookie_samesite', 'None', /SameSite=None unless/)),
   insecure(setting('session.cookie_name', '__Secure-planted', /unless it is Secure/)),
   setting('database.url', 'sqlite:///db', /names no database/),
+  cache({ backend: 'redis' }, '', /needs a url/),
+  cache({ backend: 'redis', url: 'planted:6379' }, 'url', /names no Redis server/),
+  cache({ backend: 'redis', url: ['redis://a', 'redis://b'] }, 'url.1', /several servers of plain Redis/),
+  cache({ backend: 'memcached', url: 'h:1', password: 'planted' }, 'password!', /has no password/),
+  cache({ backend: 'redis-cluster', url: ['redis://a', 'rediss://b'] }, 'url.1', /and others not/),
+  cache({ backend: 'redis', url: 'redis://h', username: 'planted' }, 'username', /never let in/),
   setting('login.url', '/planted/../login', /is not the address of a login page/, { touches: ['login.url', 'match'] }),
   setting('session.auth_key', 'user.id', /not a path/, { severity: 'warning' }),
   setting('session.cookie_httponly', false, /every script/, { severity: 'warning' }),

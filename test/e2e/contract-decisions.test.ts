@@ -208,6 +208,7 @@ routes:
     assert.deepEqual([ready.status, ((await ready.json()) as { ready: boolean }).ready], [503, false])
     assert.equal((await fetch(`${stage.gateway.operatorUrl}/livez`)).status, 200)
     database.exec('ALTER TABLE away RENAME TO django_session')
+    await stage.gateway.logged('the store to be up', ({ msg }) => msg === 'session store is up again')
     assert.equal(await status('/need', staff), 200)
     assert.equal((await fetch(`${stage.gateway.operatorUrl}/readyz`)).status, 200)
     const changes = stage.gateway.log.filter(({ msg }) => /^session store is/.test(msg)).map(({ msg }) => msg)

@@ -195,6 +195,7 @@ describe('when the database fails', () => {
     assert.equal((await fetch(`${stage.gateway.operatorUrl}/livez`)).status, 200)
     database.exec('ALTER TABLE hidden RENAME TO django_session')
     database.close()
+    await stage.gateway.logged('the store to be up', ({ msg }) => msg === 'session store is up again')
     assert.deepEqual(statuses(await send('/guarded', [cookie])), [200])
     assert.equal((await fetch(`${stage.gateway.operatorUrl}/readyz`)).status, 200)
     const changes = stage.gateway.log.filter(({ msg }) => msg.startsWith('session store is'))

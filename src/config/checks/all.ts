@@ -1,4 +1,5 @@
 import { checkAccess } from './access.ts'
+import { checkCaches } from './caches.ts'
 import type { Check } from './context.ts'
 import { checkCookie } from './cookie.ts'
 import { warnOfExposure } from './exposure.ts'
@@ -10,6 +11,7 @@ import { checkReachability } from './reachability.ts'
 import { checkReferences } from './references.ts'
 import { checkSecrets } from './secrets.ts'
 import { checkStorage } from './storage.ts'
+import { warnOfStores } from './transport.ts'
 import { checkUpstreams } from './upstreams.ts'
 
 /** Every check. They are independent of each other; the order of what they find is that of the file. */
@@ -20,10 +22,12 @@ export const checks: readonly Check[] = [
   checkCookie,
   checkSecrets,
   checkStorage,
+  checkCaches,
   checkUpstreams,
   checkAccess,
   checkHeaders,
   checkReachability,
   checkLogin,
   warnOfExposure,
+  warnOfStores,
 ]

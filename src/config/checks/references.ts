@@ -1,3 +1,4 @@
+import { type EngineInUse, enginesInUse } from '../engines-in-use.ts'
 import type { Path } from '../path.ts'
 import { suggestion } from '../suggestion.ts'
 import type { CheckContext } from './context.ts'
@@ -18,7 +19,7 @@ export function checkReferences(context: CheckContext): void {
     })
   }
   checkUpstreamNames(context)
-  checkCacheAlias(context)
+  for (const engine of enginesInUse(file)) checkCacheAlias(context, engine)
   checkUnique(
     context,
     'route',
@@ -57,21 +58,18 @@ function checkUpstreamNames(context: CheckContext): void {
   }
 }
 
-function checkCacheAlias(context: CheckContext): void {
-  const { caches, session } = context.file
-  if (session.engine !== 'cache' && session.engine !== 'cached_db') return
-  const alias = session.cache_alias
-  if (
-    Object.hasOwn(caches, alias) ||
-    context.isUnsure(['session', 'cache_alias']) ||
-    context.isUnsure(['caches', alias])
-  )
-    return
-  const path: Path = context.isWritten(['session', 'cache_alias']) ? ['session', 'cache_alias'] : ['session', 'engine']
-  const near = suggestion(alias, Object.keys(caches))
-  context.error(path, {
-    message: `the engine ${session.engine} needs caches.${alias}, which is not there`,
-    hint: near === undefined ? `add it: caches: { ${alias}: { backend: memory } }` : `did you mean ${near}?`,
+function checkCacheAlias(context: CheckContext, { name, path, cache }: EngineInUse): void {
+  if (cache === undefined || cache.value !== undefined) return
+  const { alias } = cache
+  const named = [...path, 'cache_alias']
+  if (context.isUnsure(named) || context.isUnsure(cache.path)) return
+  const near = suggestion(alias, Object.keys(context.file.caches))
+  context.error(context.isWritten(named) ? named : [...path, 'engine'], {
+    message: `the engine ${name} needs caches.${alias}, which is not there`,
+    hint:
+      near === undefined
+        ? `add it: caches: { ${alias}: { backend: redis, url: "redis://127.0.0.1:6379/1" } }`
+        : `did you mean ${near}?`,
   })
 }
 

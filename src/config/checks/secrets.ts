@@ -1,5 +1,6 @@
 import { readSigningKeys, SigningKeyError } from '../../assertion/keys.ts'
-import { parseDatabaseUrl } from '../database-url.ts'
+import { isPostgres } from '../database-url.ts'
+import { enginesInUse } from '../engines-in-use.ts'
 import type { FileConfig } from '../schema/file.ts'
 import type { Secret } from '../secret.ts'
 import type { CheckContext } from './context.ts'
@@ -44,16 +45,16 @@ function checkAlgorithm(context: CheckContext): void {
   })
 }
 
-/** Why this store is not one of this machine alone; `undefined` if it is. */
-function sharedStore({ session, database, caches }: FileConfig): string | undefined {
-  if (session.engine === 'signed_cookies') return 'with signed_cookies every session depends on it'
-  const usesDatabase = session.engine === 'db' || session.engine === 'cached_db'
-  if (usesDatabase && parseDatabaseUrl(database.url, '/')?.kind === 'postgres')
+/** Why a store is not one of this machine alone; `undefined` if all are. */
+function sharedStore(file: FileConfig): string | undefined {
+  if (file.session.engine === 'signed_cookies') return 'with signed_cookies every session depends on it'
+  const engines = enginesInUse(file)
+  if (engines.some(({ database }) => database !== undefined && isPostgres(database.value.url)))
     return 'PostgreSQL is shared between machines'
-  const backend = caches[session.cache_alias]?.backend
-  const usesCache = session.engine === 'cache' || session.engine === 'cached_db'
-  if (usesCache && backend !== undefined && backend !== 'memory') return `${backend} is shared between machines`
-  return undefined
+  const backend = engines
+    .map(({ cache }) => cache?.value?.backend)
+    .find((name) => name !== undefined && name !== 'memory')
+  return backend && `${backend} is shared between machines`
 }
 
 function checkSecretKeys(context: CheckContext): void {

@@ -1,4 +1,7 @@
-import { parseDatabaseUrl } from '../database-url.ts'
+import { isPostgres, parseDatabaseUrl } from '../database-url.ts'
+import { placeOf, resolveEngine } from '../engine-resolution.ts'
+import { type EngineInUse, enginesInUse, mainEngine, readAlsoEngine } from '../engines-in-use.ts'
+import { pathText } from '../path.ts'
 import type { CheckContext } from './context.ts'
 
 /** Directories in which every user of the machine may write, and which some systems empty at start. */
@@ -10,15 +13,16 @@ const ASSERTION_OVERHEAD_BYTES = 350
 /** Where sessions are kept, and how large they may become. */
 export function checkStorage(context: CheckContext): void {
   const { session, database } = context.file
-  if (!context.isUnsure(['database', 'url']) && parseDatabaseUrl(database.url, '/') === undefined) {
-    context.error(['database', 'url'], {
-      // Not the value: URLs of databases hold passwords.
-      message: 'database.url names no database',
-      hint: 'write sqlite:./path/db.sqlite3 or sqlite:/path/db.sqlite3, with one colon and no "//"',
-    })
+  checkDatabase(context, { value: database, path: ['database'] })
+  if (session.read_also?.database !== undefined) {
+    checkDatabase(context, { value: session.read_also.database, path: ['session', 'read_also', 'database'] })
   }
-  if (session.engine === 'cache' || session.engine === 'cached_db') checkMemory(context)
-  if (session.engine === 'file') checkSharedDirectory(context)
+  for (const engine of enginesInUse(context.file)) {
+    checkMemory(context, engine)
+    if (engine.name === 'file') checkSharedDirectory(context, engine)
+    if (engine.database !== undefined) warnOfPostgresKeys(context, engine.database)
+  }
+  checkReadAlso(context)
   if (session.engine === 'signed_cookies') checkSignedCookies(context)
   checkSizes(context)
   if (session.auth_key.includes('.')) {
@@ -29,30 +33,88 @@ export function checkStorage(context: CheckContext): void {
   }
 }
 
-function checkMemory(context: CheckContext): void {
-  const { caches, session, workers } = context.file
-  if (caches[session.cache_alias]?.backend !== 'memory') return
-  const path = ['caches', session.cache_alias, 'backend']
+function checkDatabase(context: CheckContext, { value, path }: NonNullable<EngineInUse['database']>): void {
+  const place = [...path, 'url']
+  const url = parseDatabaseUrl(value.url, '/')
+  if (context.isUnsure(place) || url.kind !== 'flaw') return
+  // Not the value: URLs of databases hold passwords.
+  context.error(place, { message: `${pathText(place)} ${url.message}`, hint: url.hint })
+}
+
+/** Settings for another kind of database than the one that is named. */
+function warnOfPostgresKeys(context: CheckContext, { value, path }: NonNullable<EngineInUse['database']>): void {
+  if (isPostgres(value.url) || context.isUnsure([...path, 'url'])) return
+  for (const key of ['pool_size', 'pgbouncer'] as const) {
+    const place = [...path, key]
+    if (!context.isWritten(place) || value[key] === false) continue
+    context.warn(place, {
+      message: `${key} is for PostgreSQL, and without effect on SQLite`,
+      hint: 'remove it',
+      atKey: true,
+    })
+  }
+}
+
+function checkMemory(context: CheckContext, { name, cache, path }: EngineInUse): void {
+  const { workers } = context.file
+  if (cache?.value?.backend !== 'memory' || context.isUnsure([...cache.path, 'backend'])) return
+  const place = [...cache.path, 'backend']
+  if (path.length > 1 && name === 'cache') {
+    context.error(place, {
+      message: 'read_also looks into a memory that is empty at every start',
+      hint: 'name the engine that the sessions are in, or remove read_also',
+    })
+    return
+  }
   if (workers !== 1) {
-    context.error(path, {
+    context.error(place, {
       message: 'sessions in memory are known to one worker only, and there are several',
       hint: 'set workers: 1, or use another backend',
     })
   }
-  context.warn(path, {
+  if (name === 'cached_db') {
+    context.warn(place, {
+      message:
+        'a cache in memory hears of nothing that Django or another gateway does: a session that they end is served for up to a minute more',
+      hint: 'use the engine db, or a cache that all of them share',
+    })
+    return
+  }
+  context.warn(place, {
     message: 'sessions in memory are gone when the gateway restarts',
     hint: 'use the engine db for anything but a trial',
   })
 }
 
-function checkSharedDirectory(context: CheckContext): void {
-  const { file_path: directory } = context.file.session
+/** The second engine is another store than the first, and the first is one that sessions can be put into. */
+function checkReadAlso(context: CheckContext): void {
+  const { file } = context
+  const also = readAlsoEngine(file)
+  if (also === undefined || context.isUnsure(['session', 'engine']) || context.isUnsure(also.path)) return
+  if (file.session.engine === 'signed_cookies') {
+    context.error(also.path, {
+      message: 'read_also moves sessions into the engine, and signed_cookies keeps none',
+      hint: 'remove it, or use another engine',
+      atKey: true,
+    })
+    return
+  }
+  const directories = { working: '/', temporary: '/tmp' }
+  const [to, from] = [resolveEngine(mainEngine(file), directories), resolveEngine(also, directories)]
+  if (to === undefined || from === undefined || placeOf(to) !== placeOf(from)) return
+  context.error([...also.path, 'engine'], {
+    message: 'read_also names the store that the sessions are in already',
+    hint: 'name the one that they come from, or remove read_also',
+  })
+}
+
+function checkSharedDirectory(context: CheckContext, { path: engine, filePath: directory }: EngineInUse): void {
   const isShared = directory === undefined || SHARED_DIRECTORIES.includes(directory.replace(/\/+$/, ''))
-  if (!isShared || context.isUnsure(['session', 'file_path'])) return
-  const path = context.isWritten(['session', 'file_path']) ? ['session', 'file_path'] : ['session', 'engine']
-  context.warn(path, {
+  const named = [...engine, 'file_path']
+  if (!isShared || context.isUnsure(named)) return
+  context.warn(context.isWritten(named) ? named : [...engine, 'engine'], {
     message: 'session files are kept in a temporary directory that other users of this machine share',
-    hint: 'set session.file_path to a directory of your own',
+    hint: 'set file_path to a directory of your own',
   })
 }
 

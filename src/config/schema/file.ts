@@ -2,8 +2,9 @@ import { z } from 'zod'
 import { admin, listen, logging, probes, shutdown } from './listeners.ts'
 import { mode, routes } from './routes.ts'
 import { choice, count, list, mapping, text } from './scalars.ts'
-import { caches, database, session } from './session.ts'
+import { session } from './session.ts'
 import { keys, login, signing } from './signing.ts'
+import { caches, database } from './stores.ts'
 import { upstreams } from './upstreams.ts'
 
 /**
@@ -43,3 +44,9 @@ export type FileConfig = z.output<typeof fileSchema>
 
 /** One entry of `routes`. */
 export type FileRoute = FileConfig['routes'][number]
+
+/** `database`, at the top or under `session.read_also`. */
+export type FileDatabase = FileConfig['database']
+
+/** One entry of `caches`. */
+export type FileCache = FileConfig['caches'][string]

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { cookieName, name, sessionPath } from './names.ts'
 import { age, choice, count, duration, flag, list, mapping, nullable, secret, size, text, textLike } from './scalars.ts'
+import { databaseKeys } from './stores.ts'
 
 const COOKIE_PATH = /^\/[!-:<-~]*$/
 const COOKIE_DOMAIN = /^\.?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/
@@ -42,13 +43,26 @@ const upkeep = {
     .describe('Deletes expired sessions; null = never, because something else does'),
 }
 
+const readAlso = mapping({
+  engine: choice(['db', 'cache', 'cached_db', 'file']).describe('Where the sessions are that the engine above lacks'),
+  move: flag()
+    .default(true)
+    .describe('A session moves to the engine above at its first change; false = it stays, others move the other way'),
+  cache_alias: name().default('default').describe('A name under caches'),
+  file_path: nullable(text('a path')).prefault(null).describe('Folder of the engine file; null = the temporary one'),
+  database: databaseKeys().optional().describe('What db and cached_db stand on; left out = the database at the top'),
+})
+
 /** `session`: Django's setting names without `SESSION_`, lower case, and some of our own. */
 export const session = mapping({
   engine: choice(['db', 'cache', 'cached_db', 'file', 'signed_cookies'])
     .default('db')
-    .describe('SESSION_ENGINE; this version acts on db (SQLite), cache (memory), file and signed_cookies'),
+    .describe('SESSION_ENGINE, by the last word of its path'),
   cache_alias: name().default('default').describe('SESSION_CACHE_ALIAS: a name under caches'),
   file_path: nullable(text('a path')).prefault(null).describe('SESSION_FILE_PATH; null = the temporary directory'),
+  read_also: nullable(readAlso)
+    .prefault(null)
+    .describe('A second engine to look in, while sessions move from it to the first'),
   ...cookie,
   expire_at_browser_close: flag().default(false).describe('SESSION_EXPIRE_AT_BROWSER_CLOSE'),
   save_every_request: flag().default(false).describe('SESSION_SAVE_EVERY_REQUEST'),
@@ -72,36 +86,3 @@ export const session = mapping({
 })
   .prefault({})
   .describe('The session: its cookie, its keys and where it is kept')
-
-/** `database`. */
-export const database = mapping({
-  url: text('a URL such as sqlite:./db.sqlite3')
-    .default('sqlite:./var/sessiongate.sqlite3')
-    .describe('sqlite:PATH; postgres://… is not supported by this version'),
-  use_tz: flag().default(true).describe('USE_TZ of the Django project'),
-  create: flag().default(false).describe('May the table be created in somebody else’s database'),
-  notify: nullable(choice(['create', 'listen']))
-    .prefault(null)
-    .describe('PostgreSQL only; without effect'),
-  pgbouncer: flag().default(false).describe('PostgreSQL only; without effect'),
-})
-  .prefault({})
-  .describe('What the engine db stands on')
-
-/** `caches`, by alias. */
-export const caches = z
-  .record(
-    name(),
-    mapping({
-      backend: choice(['redis', 'redis-sentinel', 'redis-cluster', 'memcached', 'memory']).describe(
-        'This version acts on memory',
-      ),
-      url: text('a URL').optional().describe('Such as redis://127.0.0.1:6379/1'),
-      key_prefix: z.string({ error: 'text' }).default('').describe('KEY_PREFIX'),
-      version: count(0, 1_000_000).default(1).describe('VERSION'),
-      serializer: choice(['pickle', 'json']).default('pickle').describe('How Django writes the values'),
-    }),
-    { error: 'a mapping of aliases' },
-  )
-  .default({})
-  .describe('What the engine cache stands on')

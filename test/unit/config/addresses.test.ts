@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseDatabaseUrl } from '../../../src/config/database-url.ts'
 import { collide, isLocalAddress, parseListenAddress } from '../../../src/config/listen-address.ts'
 import { parseUpstreamServer } from '../../../src/config/upstream-server.ts'
 
@@ -57,29 +56,6 @@ test('only loopback and sockets are local', () => {
   })
   assert.deepEqual(found, ['127.0.0.1:1', '127.9.9.9:1', '[::1]:1', 'localhost:1', 'unix:/a'])
 })
-
-const databases: [why: string, url: string, expected: object | undefined][] = [
-  ['a relative path', 'sqlite:./db.sqlite3', { kind: 'sqlite', path: '/srv/db.sqlite3', isOwn: false }],
-  ['an absolute path', 'sqlite:/data/db.sqlite3', { kind: 'sqlite', path: '/data/db.sqlite3', isOwn: false }],
-  [
-    'the gateway’s own',
-    'sqlite:var/sessiongate.sqlite3',
-    { kind: 'sqlite', path: '/srv/var/sessiongate.sqlite3', isOwn: true },
-  ],
-  ['PostgreSQL', 'postgres://u:p@h/db', { kind: 'postgres' }],
-  ['PostgreSQL by its other name', 'postgresql://h/db', { kind: 'postgres' }],
-  ['three slashes are relative to some and absolute to others', 'sqlite:///db.sqlite3', undefined],
-  ['sessions in memory are what the engine cache is for', 'sqlite::memory:', undefined],
-  ['a directory', 'sqlite:/data/', undefined],
-  ['parameters, which nobody would read', 'sqlite:/data/db?mode=ro', undefined],
-  ['another database', 'mysql://h/db', undefined],
-]
-
-for (const [why, url, expected] of databases) {
-  test(`the database ${url} is ${expected ? 'read' : 'refused'}: ${why}`, () => {
-    assert.deepEqual(parseDatabaseUrl(url, '/srv'), expected)
-  })
-}
 
 const servers: [why: string, text: string, expected: object | undefined][] = [
   [

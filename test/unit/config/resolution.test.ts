@@ -22,6 +22,8 @@ test('the smallest file has every default', async () => {
         kind: 'db',
         database: { kind: 'sqlite', path: '/srv/var/sessiongate.sqlite3', isOwn: true, useTz: true, create: false },
       },
+      readAlso: undefined,
+      useTz: true,
       cookie: { name: 'sessionid', path: '/', domain: undefined, secure: 'auto', httpOnly: true, sameSite: 'Lax' },
       cookieAgeMs: 1_209_600_000,
       expireAtBrowserClose: false,
@@ -124,29 +126,6 @@ test('every route has what it needs, whoever said it', async () => {
   assert.equal(none?.maxBodyBytes, undefined)
   assert.equal(none?.access.crossSite, 'same-site')
   assert.deepEqual(login?.include, ['userInfo'])
-})
-
-test('every engine of this version stands on what the file says', async () => {
-  const file = await loadText(withSections('session: { engine: file, file_path: ./sessions }'))
-  assert.deepEqual(file.config.session.engine, { kind: 'file', directory: '/srv/sessions' })
-  const temporary = await loadText(withSections('session: { engine: file }'), { env: { TMPDIR: '/var/tmp' } })
-  assert.deepEqual(temporary.config.session.engine, { kind: 'file', directory: '/var/tmp' })
-  const memory = await loadText(
-    withSections('session: { engine: cache, cache_alias: a }', 'caches: { a: { backend: memory } }'),
-  )
-  assert.deepEqual(memory.config.session.engine, { kind: 'cache', cache: { kind: 'memory', alias: 'a' } })
-  const secret = 'k'.repeat(32)
-  const cookies = await loadText(
-    withSections(`session: { engine: signed_cookies, secret_key: ${secret} }`, `keys: [{ id: a, secret: ${secret} }]`),
-  )
-  assert.deepEqual(cookies.config.session.engine, { kind: 'signed_cookies' })
-  const database = await loadText(
-    withSections('database: { url: "sqlite:/data/db.sqlite3", create: true, use_tz: false }'),
-  )
-  assert.deepEqual(database.config.session.engine, {
-    kind: 'db',
-    database: { kind: 'sqlite', path: '/data/db.sqlite3', isOwn: false, useTz: false, create: true },
-  })
 })
 
 test('ages are seconds where no unit is written', async () => {

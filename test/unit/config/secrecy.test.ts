@@ -26,6 +26,23 @@ const files: [where: string, text: string][] = [
   ['in the URL of a database', `database: { url: "postgres://user:${CANARY}@host/db" }`],
   ['with slashes and signs', `database: { url: "postgres://user:a/b@${CANARY}@host/db", x: 1 }`],
   ['in the URL of a cache', `caches: { a: { backend: rdis, url: "redis://:${CANARY}@host" } }`],
+  [
+    'in one of the URLs of a cache',
+    `caches: { a: { backend: redis, url: ["redis://h", "redis://u:${CANARY}@host/x"] } }`,
+  ],
+  ['in a URL that cannot be read', `caches: { a: { backend: redis, url: "redis://:%${CANARY}#@host" } }`],
+  ['in an address without a scheme', `caches: { a: { backend: memcached, url: "u:${CANARY}@host:11211" } }`],
+  ['behind the question mark of a cache', `caches: { a: { backend: redis, url: "redis://h?password=${CANARY}" } }`],
+  ['behind that of a socket', `caches: { a: { backend: redis, url: "unix:/r.sock?password=${CANARY}" } }`],
+  ['behind that of a database', `database: { url: "postgres://h/d?password=${CANARY}" }`],
+  ['with a question mark', `database: { url: "postgres://u:1?a&hunter2@h/d" }`],
+  ['with a number sign', `database: { url: "postgres://u:#${CANARY}@h/d" }`],
+  ['under password', `caches: { a: { backend: redis, password: ${CANARY}, urll: x } }`],
+  ['under sentinel_password', `caches: { a: { backend: redis, url: "redis://h", sentinel_password: ${CANARY} } }`],
+  [
+    'in the database to move from',
+    `session: { read_also: { engine: db, database: { url: "postgres://u:${CANARY}@h" } } }`,
+  ],
   ['in the URL of an app', `upstreams: { a: { servers: ["http://u:${CANARY}@host"] } }`],
   ['in the URL of a login', `login: { url: "https://u:${CANARY}@host/" }`],
   ['in a default', `session: { secret_key: "\${NOBODY:-${CANARY}}", engin: db }`],
@@ -68,6 +85,11 @@ const everyString = [
   'session: { max_bytes: "${V}" }',
   'session: { cookie_secure: "${V}" }',
   'database: { url: "${V}" }',
+  'database: { url: "postgres://u:${V}#@h/d" }',
+  'caches: { a: { backend: redis, url: "${V}" } }',
+  'caches: { a: { backend: memcached, url: "${V}@h" } }',
+  'caches: { a: { backend: redis, url: "redis://h/${V}" } }',
+  'caches: { a: { backend: memcached, url: "h", password: "${V}" } }',
   'keys: [{ id: a, secret: "${SHORT}" }]',
   'keys: [{ id: a, private_key: "${V}" }]\nsigning: { algorithm: EdDSA }',
   'login: { url: "${V}" }',
@@ -118,7 +140,15 @@ for (const line of inRoutes) {
   })
 }
 
+test('a text of a megabyte is looked through for credentials in no time', { timeout: 20_000 }, () => {
+  for (const piece of ['a', ':', '?pass', '@', ':a@', '://a', '&key=']) {
+    const text = piece.repeat(200_000)
+    assert.ok(withoutCredentials(text).length <= text.length * 2)
+  }
+})
+
 test('credentials are masked in every URL of a text, whatever the password holds', () => {
   assert.equal(withoutCredentials('a://u:p@h b://x/y c://p@q@r'), 'a://***@h b://x/y c://***@r')
+  assert.equal(withoutCredentials('{url: u:p@h:1, x?password=p&y=1}'), '{url: ***@h:1, x?password=***&y=1}')
   assert.equal(withoutCredentials('http://[::1]:80/ and name@host'), 'http://[::1]:80/ and name@host')
 })

@@ -93,14 +93,17 @@ const errors: [why: string, text: string, message: RegExp][] = [
     withSections('session: { engine: cache }', 'caches: { default: { backend: redis } }'),
     /keys are missing, and redis/,
   ],
-  ['signed cookies without a secret key', withSections('session: { engine: signed_cookies }'), /secret_key is missing/],
-  // Storage
-  ['no database', withSections('database: { url: "sqlite:///db.sqlite3" }'), /names no database/],
   [
-    'memory with several workers',
-    withSections('session: { engine: cache }', 'caches: { default: { backend: memory } }', 'workers: 4'),
-    /known to one worker only/,
+    'memcached without a secret key',
+    withSections('session: { engine: cached_db }', 'caches: { default: { backend: memcached, url: "h:11211" } }'),
+    /secret_key is missing, and memcached/,
   ],
+  [
+    'a shared store to move from, without a secret key',
+    withSections('session: { read_also: { engine: db, database: { url: "postgres://h/d" } } }'),
+    /secret_key is missing, and PostgreSQL/,
+  ],
+  ['signed cookies without a secret key', withSections('session: { engine: signed_cookies }'), /secret_key is missing/],
 ]
 
 for (const [why, text, message] of errors) {

@@ -113,22 +113,6 @@ const errors: [why: string, text: string, message: RegExp][] = [
   ],
   ['several workers', withSections('workers: 2'), /more than one worker is not supported by this version/],
   ['as many workers as there are processors', withSections('workers: auto'), /not supported by this version/],
-  ['PostgreSQL', withSections('database: { url: "postgres://h/d" }'), /PostgreSQL is not supported by this version/],
-  [
-    'the engine cached_db',
-    withSections('session: { engine: cached_db }', 'caches: { default: { backend: memory } }'),
-    /cached_db is not supported/,
-  ],
-  [
-    'Redis for sessions',
-    withSections('session: { engine: cache }', 'caches: { default: { backend: redis } }'),
-    /backend for sessions is not supported/,
-  ],
-  [
-    'memcached for sessions',
-    withSections('session: { engine: cache }', 'caches: { default: { backend: memcached } }'),
-    /not supported by this version/,
-  ],
   [
     'two servers',
     withSections('upstreams: { app: { servers: ["http://a", "http://b"] } }'),

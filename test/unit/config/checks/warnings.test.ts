@@ -100,7 +100,6 @@ const warnings: [why: string, text: string, message: RegExp][] = [
   ],
   ['a local cache', withSections('session: { local_cache: {} }'), /local_cache is accepted, but without effect/],
   ['notify', withSections('database: { notify: create }'), /database.notify is accepted/],
-  ['pgbouncer', withSections('database: { pgbouncer: true }'), /database.pgbouncer is accepted/],
   ['health', withSections('upstreams: { app: { servers: ["http://a"], health: {} } }'), /health is accepted/],
   [
     'balance',
