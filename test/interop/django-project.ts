@@ -5,14 +5,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { within } from '../support/deadline.ts'
+import { djangoCache, type SharedCache } from './shared-caches.ts'
 
 /** What a batch of a thousand sessions may take on a busy machine, in milliseconds. */
 const COMMAND_DEADLINE_MS = 120_000
 
-export type DjangoEngine = 'db' | 'file' | 'signed_cookies'
+export type DjangoEngine = 'db' | 'cache' | 'cached_db' | 'file' | 'signed_cookies'
 
 export interface DjangoSettings {
   readonly engine: DjangoEngine
+  /** URL of a database of PostgreSQL; default a SQLite file in the folder. */
+  readonly postgres?: string
+  /** What `cache` and `cached_db` stand on. */
+  readonly cache?: SharedCache
   /** Default {@link SECRET_KEY}. */
   readonly secretKey?: string
   readonly fallbacks?: readonly string[]
@@ -50,16 +55,30 @@ export interface DjangoFacts {
   readonly loggedIn: boolean
 }
 
-/** Something in a store, read past Django. `expireDate` is null where the store has no such column. */
+/**
+ * Something in a store, read past Django. `expireDate` is null where the store has no such column; `text` is empty where
+ * a cache has the value.
+ */
 export interface DjangoRow {
   readonly text: string
   readonly expireDate: string | null
 }
 
+/** A session in the cache of `cache` or `cached_db`, as Django finds it there. */
+export interface DjangoCached {
+  readonly json: string
+  /** When the cache's own server drops it, in milliseconds. */
+  readonly endsAt: number
+}
+
 export interface DjangoWritten {
   readonly key: string
   readonly json: string
-  readonly stored: DjangoRow
+  /** Null where a cache does not even take what is over. */
+  readonly stored: DjangoRow | null
+  readonly cached: DjangoCached | null
+  /** Between which two moments it was saved. */
+  readonly span: readonly [fromMs: number, toMs: number]
 }
 
 /** The session under a key as Django loads it. Not found: none there, expired, or unreadable. */
@@ -67,8 +86,10 @@ export interface DjangoRead {
   readonly found: boolean
   /** The data that Django has in its hands then. */
   readonly json: string
-  /** `source`: the JSON inside the stored text as its bytes are, null where Django refuses the signature. */
+  /** `source`: the JSON inside the stored text as its bytes are, null where there is none, or Django refuses the signature. */
   readonly stored: (DjangoRow & { readonly source: string | null }) | null
+  /** Before Django read it, which may have put it there. */
+  readonly cached: DjangoCached | null
 }
 
 /** A change of members in a JSON text: Python's own dict does it. */
@@ -95,7 +116,8 @@ export interface DjangoProject extends AsyncDisposable {
   read(keys: readonly string[], at?: number): Promise<DjangoRead[]>
   /** Calls methods of one session (`set` takes JSON), saves it, and gives the key that it has then. */
   act(key: string | undefined, steps: readonly Step[], at?: number): Promise<string | null>
-  hammer(key: string, times: number, isAtomic: boolean): Promise<number>
+  /** Sets `d3`, `d4` … one by one, each as a request does: load, set, save. */
+  hammer(key: string, range: readonly [from: number, to: number], isAtomic: boolean): Promise<void>
   /** The session files: name, mode, modification time in milliseconds. */
   listing(): Promise<[name: string, mode: number, modifiedAt: number][]>
   /** The keys of all rows, sorted. */
@@ -103,6 +125,10 @@ export interface DjangoProject extends AsyncDisposable {
   clearSessions(at?: number): Promise<void>
   /** Starts to serve `django_site.py`, once; its origin. */
   site(): Promise<string>
+  /** Resolves when a visitor of `/hold` has read the session and waits. */
+  held(): Promise<void>
+  /** Lets one of them go on, to save what it holds. */
+  release(): Promise<void>
   createUser(name: string): Promise<number>
   pragma(name: string): Promise<unknown>
   version(): Promise<string>
@@ -114,6 +140,8 @@ export async function startDjango(python: string, settings: DjangoSettings): Pro
   const project = {
     folder,
     engine: settings.engine,
+    postgres: settings.postgres === undefined ? null : postgresPlace(settings.postgres),
+    cache: settings.cache === undefined ? null : djangoCache(settings.cache),
     secret_key: settings.secretKey ?? SECRET_KEY,
     fallbacks: settings.fallbacks ?? [],
     use_tz: settings.useTz ?? true,
@@ -141,13 +169,21 @@ export async function startDjango(python: string, settings: DjangoSettings): Pro
     write: (sources, at) => call('write', { sources }, at),
     read: (keys, at) => call('read', { keys }, at),
     act: (key, steps, at) => call('act', { key: key ?? null, steps }, at),
-    hammer: (key, times, isAtomic) => call('hammer', { key, times, is_atomic: isAtomic }),
+    async hammer(key, range, isAtomic) {
+      await call('hammer', { key, range, is_atomic: isAtomic })
+    },
     listing: () => call('listing', {}),
     keys: () => call('keys', {}),
     async clearSessions(at) {
       await call('clearsessions', {}, at)
     },
     site: () => call('site', {}),
+    async held() {
+      if (!(await call<boolean>('held', {}))) throw new Error('nobody came to /hold')
+    },
+    async release() {
+      await call('release', {})
+    },
     createUser: (name) => call('user', { name }),
     pragma: (name) => call('pragma', { name }),
     version: () => call('version', {}),
@@ -162,8 +198,14 @@ export async function startDjango(python: string, settings: DjangoSettings): Pro
   }
 }
 
-/** Answers come in the order of the commands. */
-function commandLine(child: ChildProcess): <T>(command: string, arguments_: object, at?: number) => Promise<T> {
+/** What `DATABASES` names one by one. */
+function postgresPlace(url: string): object {
+  const { hostname, port, username, pathname } = new URL(url)
+  return { HOST: hostname, PORT: port, USER: username, NAME: pathname.slice(1) }
+}
+
+/** Sends commands to a process that answers each with a line. Answers come in the order of the commands. */
+export function commandLine(child: ChildProcess): <T>(command: string, arguments_: object, at?: number) => Promise<T> {
   const { stdin, stdout } = child
   if (stdin === null || stdout === null) throw new TypeError('Django runs without pipes')
   const waiting: PromiseWithResolvers<string>[] = []

@@ -4,10 +4,13 @@
 
 Only the clock is not Django's own, where a command says `at` (milliseconds): then dates and signatures can be compared
 to the last digit with those of a gateway whose clock stands at the same moment.
+
+Runs on Django 3.2 and on 5.2.
 """
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import stat
 import sys
@@ -18,6 +21,7 @@ from unittest import mock
 
 import django
 from django.conf import settings
+from django.core.cache import caches
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "django_settings"
 django.setup()
@@ -32,8 +36,10 @@ from django.test import RequestFactory  # noqa: E402
 SessionStore = import_module(settings.SESSION_ENGINE).SessionStore
 FOLDER = settings.SESSION_FILE_PATH
 DATABASE = settings.DATABASES["default"]["NAME"]
-IS_DB = settings.SESSION_ENGINE.endswith((".db", "_store"))
+IS_DB = settings.SESSION_ENGINE.endswith((".db", ".cached_db", "_store"))
 IS_FILE = settings.SESSION_ENGINE.endswith(".file")
+IS_COOKIE = settings.SESSION_ENGINE.endswith(".signed_cookies")
+CACHE = settings.CACHES["default"] if settings.SESSION_ENGINE.endswith((".cache", ".cached_db")) else None
 
 
 class SourceText:
@@ -63,24 +69,65 @@ def path_of(key):
 
 
 def row_of(key):
-    """What the store holds, past Django: (text, date), or None."""
+    """What the store holds, past Django: (text, date), or None. Of a value in a cache the text stays there."""
     if IS_DB:
+        # With an operator around it, no converter takes the column for a date.
+        date = "expire_date || ''"
+        if connection.vendor == "postgresql":
+            date = "to_char(expire_date AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
         with connection.cursor() as cursor:
-            # With an operator around it, no converter takes the column for a date.
-            cursor.execute("SELECT session_data, expire_date || '' FROM django_session WHERE session_key = %s", [key])
-            return cursor.fetchone()
+            cursor.execute("SELECT session_data, " + date + " FROM django_session WHERE session_key = %s", [key])
+            row = cursor.fetchone()
+            return row and (row[0], re.sub(r"\.000000$", "", row[1]))
     if IS_FILE:
         try:
             with open(path_of(key), encoding="ascii") as file:
                 return file.read(), None
         except FileNotFoundError:
             return None
+    if CACHE:
+        return ("", None) if cached_of(key) else None
     return key, None
 
 
+def cached_of(key):
+    """What the cache holds, and until when (milliseconds), or None. Django's own None counts as nothing."""
+    if not CACHE:
+        return None
+    name = SessionStore.cache_key_prefix + key
+    value = caches["default"].get(name)
+    left = None if value is None else remaining(caches["default"].make_key(name))
+    return None if left is None else {"json": compact(value), "endsAt": time.time() * 1000 + left}
+
+
+def remaining(raw_key):
+    """The milliseconds that the cache's own server gives a value, asked past Django's client; None for no value."""
+    global server
+    if CACHE["BACKEND"].endswith("PyMemcacheCache"):
+        if server is None:
+            import pymemcache
+            server = pymemcache.Client(CACHE["LOCATION"])
+        # "HD t86399", or "EN" for nothing.
+        answer = server.raw_command("mg %s t" % raw_key).decode()
+        return int(answer[4:]) * 1000 if answer.startswith("HD t") else None
+    if server is None:
+        import redis
+        server = redis.Redis.from_url(CACHE["LOCATION"])
+    left = server.pttl(raw_key)
+    return None if left == -2 else left
+
+
+server = None
+
+
 def source_of(text):
-    salt = "django.contrib.sessions.backends.signed_cookies" if not (IS_DB or IS_FILE) else SessionStore().key_salt
+    salt = "django.contrib.sessions.backends.signed_cookies" if IS_COOKIE else SessionStore().key_salt
     return signing.loads(text, salt=salt, serializer=SourceText)
+
+
+def date_text(date):
+    """As Django's SQLite backend stores it, whatever the database is."""
+    return str(date.astimezone(zones.utc).replace(tzinfo=None) if settings.USE_TZ else date)
 
 
 def facts_of(data):
@@ -89,10 +136,10 @@ def facts_of(data):
     session._session_cache = data
     return {
         "json": compact(data),
-        "text": session.encode(data) if IS_DB or IS_FILE else session._get_session_key(),
+        "text": session._get_session_key() if IS_COOKIE else session.encode(data),
         "age": session.get_expiry_age(),
         "browserClose": session.get_expire_at_browser_close(),
-        "expireDate": connection.ops.adapt_datetimefield_value(session.get_expiry_date()),
+        "expireDate": date_text(session.get_expiry_date()),
         "cookie": cookie_of(session),
         "loggedIn": bool(data.get("userInfo")),
     }
@@ -110,29 +157,37 @@ def cookie_of(session):
 def write_one(source):
     session = SessionStore()
     session.update(json.loads(source))
+    began_at = time.time() * 1000
     session.save()
+    span = [began_at, time.time() * 1000]
+    key = session.session_key
     if IS_FILE:
         # The file system's clock cannot be stopped.
-        os.utime(path_of(session.session_key), (time.time(), time.time()))
-    text, date = row_of(session.session_key)
-    return {"key": session.session_key, "stored": {"text": text, "expireDate": date}, "json": compact(session._session)}
+        os.utime(path_of(key), (time.time(), time.time()))
+    kept = {"stored": stored_of(key), "cached": cached_of(key)}
+    return {"key": key, "json": compact(session._session), "span": span, **kept}
+
+
+def stored_of(key):
+    row = row_of(key)
+    return row and {"text": row[0], "expireDate": row[1]}
 
 
 def read_one(key):
     """The session as Django loads it; `found` is false where it begins a new one instead."""
-    row = row_of(key)
-    if row is None:
-        return {"found": False, "stored": None, "json": "{}"}
+    stored = stored_of(key)
+    if stored is None:
+        return {"found": False, "stored": None, "cached": cached_of(key), "json": "{}"}
+    cached = cached_of(key)
     session = SessionStore(session_key=key)
     data = session._session
     try:
-        source = source_of(row[0])
+        stored["source"] = source_of(stored["text"]) if stored["text"] else None
     except signing.BadSignature:
-        source = None
-    stored = {"text": row[0], "expireDate": row[1], "source": source}
+        stored["source"] = None
     # An expired file is deleted while Django reads it, and an empty one takes its place under a new key.
     found = session.session_key == key and not session.modified
-    return {"found": found, "stored": stored, "json": compact(data)}
+    return {"found": found, "stored": stored, "cached": cached, "json": compact(data)}
 
 
 def fitting(text):
@@ -162,14 +217,17 @@ def changed(step):
     return compact(data)
 
 
-def hammer(key, times, is_atomic):
-    """So many changes of one session, each as a request makes it: load, set, save."""
-    for number in range(times):
+def hammer(key, range, is_atomic):
+    """Changes of one session, each as a quick request makes it: load, set, think, save; and a breath after."""
+    number, end = range
+    while number < end:
         with transaction.atomic() if is_atomic else contextlib.nullcontext():
             session = SessionStore(session_key=key)
             session["d%d" % number] = number
+            time.sleep(0.001)
             session.save()
-    return times
+        number += 1
+        time.sleep(0.002)
 
 
 def act(key, steps):
@@ -178,6 +236,8 @@ def act(key, steps):
     for name, *arguments in steps:
         if name == "set":
             session[arguments[0]] = json.loads(arguments[1])
+        elif name == "set_expiry_date":
+            session.set_expiry(datetime.fromtimestamp(arguments[0] / 1000, tz=zones.utc))
         else:
             getattr(session, name)(*arguments)
     if not session.is_empty():
@@ -197,9 +257,12 @@ def keys():
         return [key for (key,) in cursor.fetchall()]
 
 
+def site_module():
+    return import_module("django_site")
+
+
 def site():
-    import django_site
-    return django_site.serve()
+    return site_module().serve()
 
 
 def user(name):
@@ -220,6 +283,8 @@ COMMANDS = {
     "keys": keys,
     "clearsessions": lambda: call_command("clearsessions"),
     "site": site,
+    "held": lambda: site_module().HELD.acquire(timeout=10),
+    "release": lambda: site_module().RELEASED.release(),
     "user": user,
     "pragma": lambda name: sqlite3.connect(DATABASE).execute("PRAGMA " + name).fetchone()[0],
     "version": django.get_version,

@@ -9,13 +9,19 @@ PROJECT = json.loads(os.environ["PROJECT"])
 
 SECRET_KEY = PROJECT["secret_key"]
 SECRET_KEY_FALLBACKS = PROJECT["fallbacks"]
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": os.path.join(PROJECT["folder"], "db.sqlite3"),
-        "OPTIONS": {"timeout": 30, "transaction_mode": PROJECT["transaction_mode"]},
+if PROJECT["postgres"]:
+    DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", **PROJECT["postgres"]}}
+else:
+    options = {"transaction_mode": PROJECT["transaction_mode"]} if PROJECT["transaction_mode"] else {}
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": os.path.join(PROJECT["folder"], "db.sqlite3"),
+            "OPTIONS": {"timeout": 30, **options},
+        }
     }
-}
+if PROJECT["cache"]:
+    CACHES = {"default": PROJECT["cache"]}
 INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions"]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",

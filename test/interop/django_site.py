@@ -5,6 +5,7 @@ does, such as the gateway's commands.
 """
 import json
 import threading
+from datetime import datetime, timezone
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -45,6 +46,28 @@ def put(request):
     return answer(request)
 
 
+def expire(request):
+    """`seconds`, or `date` in milliseconds; neither is Django's own default."""
+    seconds, date = request.GET.get("seconds"), request.GET.get("date")
+    if date:
+        request.session.set_expiry(datetime.fromtimestamp(int(date) / 1000, tz=timezone.utc))
+    else:
+        request.session.set_expiry(int(seconds) if seconds else None)
+    return answer(request)
+
+
+# A view that holds its session in its hands: the test waits until it does, and lets it go on.
+HELD = threading.Semaphore(0)
+RELEASED = threading.Semaphore(0)
+
+
+def hold(request):
+    request.session["held"] = len(request.session.keys())
+    HELD.release()
+    RELEASED.acquire(timeout=20)
+    return answer(request)
+
+
 def say(request):
     """Headers from the query, beside what the query's own words ask of the session: `set`, `cycle`, `flush`."""
     asked = request.GET.copy()
@@ -62,7 +85,7 @@ def say(request):
 
 urlpatterns = [
     path("login", log_in), path("logout", log_out), path("cycle", cycle), path("put", put), path("say", say),
-    path("private", show), path("", show),
+    path("expire", expire), path("hold", hold), path("private", show), path("", show),
 ]
 
 

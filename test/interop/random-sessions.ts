@@ -8,9 +8,17 @@ export const SEED = Number(process.env.SESSIONGATE_SEED ?? 20_260_417)
  * of either case, white space, exponents. Python's own spelling of the same values comes from Python itself
  * (`DjangoProject.normalize`).
  */
-export function randomSources(count: number, salt = 0): string[] {
-  const random = fc.sample(source, { numRuns: count - corners.length, seed: SEED + salt })
+export function randomSources(count: number, salt = 0, expiries: Expiries = {}): string[] {
+  const random = fc.sample(sourceWith(expiries), { numRuns: count - corners.length, seed: SEED + salt })
   return [...corners, ...random]
+}
+
+/** What a store or a release of Django bears of `_session_expiry`. */
+export interface Expiries {
+  /** Dates, which Django 3.2 cannot read. Default true. */
+  readonly hasDates?: boolean
+  /** All of them before 2038, where memcached's time ends. Default false. */
+  readonly isNear?: boolean
 }
 
 /** One top-level member, for changes: a name and a JSON text. */
@@ -123,42 +131,44 @@ const djangoMembers = fc.record(
 )
 
 /** Dates so far away, on either side, that it does not matter when the test runs. */
-const expiry = fc.oneof(
-  fc.constant('0'),
-  fc.integer({ min: 86_400, max: 1_000_000_000 }).map(String),
-  fc.integer({ min: 86_400, max: 1_000_000_000 }).map(String),
-  fc.integer({ min: -1_000_000_000, max: -1 }).map(String),
-  fc
+function expiryWithin({ hasDates = true, isNear = false }: Expiries): fc.Arbitrary<string> {
+  const seconds = fc.integer({ min: 86_400, max: isNear ? 200_000_000 : 1_000_000_000 }).map(String)
+  const ahead = fc.integer(isNear ? { min: 2036, max: 2037 } : { min: 2040, max: 9998 })
+  const date = fc
     .tuple(
-      fc.oneof({ weight: 5, arbitrary: fc.integer({ min: 2040, max: 9998 }) }, fc.integer({ min: 1971, max: 2020 })),
+      fc.oneof({ weight: 5, arbitrary: ahead }, fc.integer({ min: 1971, max: 2020 })),
       fc.constantFrom('-01-01T00:00:00', '-12-31T23:59:59.999999', '-02-28T12:30:15.000001', '-06-15T01:02:03.120000'),
       fc.constantFrom('+00:00', '+00:00', '+05:30', '-11:00', '+05:53:28', 'Z'),
     )
-    .map(([year, rest, offset]) => `"${String(year).padStart(4, '0')}${rest}${offset}"`),
-)
+    .map(([year, rest, offset]) => `"${String(year).padStart(4, '0')}${rest}${offset}"`)
+  const over = fc.integer({ min: -1_000_000_000, max: -1 }).map(String)
+  return fc.oneof(fc.constant('0'), seconds, seconds, over, hasDates ? date : seconds)
+}
 
 function oneIn<T>(count: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null> {
   return fc.oneof({ weight: count - 1, arbitrary: fc.constant(null) }, { weight: 1, arbitrary })
 }
 
-const source = fc
-  .tuple(
-    fc.uniqueArray(fc.tuple(name, style, value), { selector: ([key]) => key, maxLength: 8 }),
-    oneIn(3, djangoMembers).map((members) => Object.entries(members ?? {})),
-    oneIn(8, fc.oneof({ weight: 3, arbitrary: compressible }, incompressible)),
-    oneIn(2, expiry),
-    space,
-  )
-  .map(([members, django, bulk, expires, gap]) => {
-    const taken = new Set(members.map(([key]) => key))
-    const texts = [
-      ...members.map(([key, write, text]) => `${write(key)}:${gap}${text}`),
-      ...django.filter(([key]) => !taken.has(key)).map(([key, text]) => `"${key}":${text}`),
-      ...(bulk === null || taken.has('bulk') ? [] : [`"bulk":${bulk}`]),
-      ...(expires === null ? [] : [`"_session_expiry":${gap}${expires}`]),
-    ]
-    return `{${gap}${texts.join(`,${gap}`)}${gap}}`
-  })
+function sourceWith(expiries: Expiries): fc.Arbitrary<string> {
+  return fc
+    .tuple(
+      fc.uniqueArray(fc.tuple(name, style, value), { selector: ([key]) => key, maxLength: 8 }),
+      oneIn(3, djangoMembers).map((members) => Object.entries(members ?? {})),
+      oneIn(8, fc.oneof({ weight: 3, arbitrary: compressible }, incompressible)),
+      oneIn(2, expiryWithin(expiries)),
+      space,
+    )
+    .map(([members, django, bulk, expires, gap]) => {
+      const taken = new Set(members.map(([key]) => key))
+      const texts = [
+        ...members.map(([key, write, text]) => `${write(key)}:${gap}${text}`),
+        ...django.filter(([key]) => !taken.has(key)).map(([key, text]) => `"${key}":${text}`),
+        ...(bulk === null || taken.has('bulk') ? [] : [`"bulk":${bulk}`]),
+        ...(expires === null ? [] : [`"_session_expiry":${gap}${expires}`]),
+      ]
+      return `{${gap}${texts.join(`,${gap}`)}${gap}}`
+    })
+}
 
 function nested(open: string, close: string, levels: number): string {
   return open.repeat(levels) + close.repeat(levels)
@@ -184,9 +194,12 @@ const doubtful = [
 /** What stands for no expiry, for the browser's end, or for seconds, if one asks Python. */
 const oddExpiries = ['true', 'false', 'null', '[]', '{}', '0', '0.0', '-0.0', '1e6', '86400.5', '-0.5', '0.5']
 
+/** Where memcached begins to take an age for a date. */
+const monthExpiries = ['2592000', '2592001']
+
 /** Sessions that chance would not find. */
 const corners: readonly string[] = [
-  ...oddExpiries.map((text) => `{"_session_expiry":${text},"a":1}`),
+  ...[...oddExpiries, ...monthExpiries].map((text) => `{"_session_expiry":${text},"a":1}`),
   ...doubtful.map((text) => `{"userInfo":${text}}`),
   '{}',
   '{"":""}',

@@ -101,7 +101,7 @@ test('SQLite with USE_TZ off: the command line clears by local time, as Django d
   await writeFile(
     config,
     `version: 1
-${sharedStoreYaml(twins.gateway, { engine: 'db' }).replace('sqlite3"', 'sqlite3", use_tz: false')}
+${sharedStoreYaml(twins.gateway, { engine: 'db', useTz: false })}
 upstreams: { app: { servers: ["http://127.0.0.1:1"] } }
 routes: [{ id: app, match: { path: /* }, upstream: app }]
 `,

@@ -49,9 +49,8 @@ for (const [why, settings] of stores) {
 }
 
 function configOf(project: DjangoProject, settings: DjangoSettings, origin: string): string {
-  const yaml = sharedStoreYaml(project, settings)
   return `
-${settings.useTz === false ? yaml.replace('sqlite3"', 'sqlite3", use_tz: false') : yaml}
+${sharedStoreYaml(project, settings)}
 signing: { max_bytes: 64KiB }
 logging: { access: false }
 upstreams: { app: { servers: ["${origin}"], writeback: { allow: ["*"] } } }

@@ -3,21 +3,22 @@ import { loadConfig } from '../../src/config/loading.ts'
 import { parseSessionData, type SessionData } from '../../src/django/json.ts'
 import type { Clock } from '../../src/lib/clock.ts'
 import { openSessionParts, type SessionParts } from '../../src/session-parts.ts'
-import { type DjangoEngine, type DjangoProject, SECRET_KEY } from './django-project.ts'
+import { type DjangoProject, type DjangoSettings, SECRET_KEY } from './django-project.ts'
+import { gatewayCacheYaml } from './shared-caches.ts'
 
-export interface StoreSettings {
-  readonly engine: DjangoEngine
-  readonly secretKey?: string
-  readonly fallbacks?: readonly string[]
+/** What both sides must agree upon: as the project was started, and what only the gateway needs to be told. */
+export interface StoreSettings
+  extends Pick<DjangoSettings, 'engine' | 'secretKey' | 'fallbacks' | 'useTz' | 'postgres' | 'cache'> {
   /** One more line under `session`. */
   readonly more?: string
 }
 
-/** The `session` and `database` of a configuration that shares the project's store. */
+/** The `session`, `database` and `caches` of a configuration that shares the project's store. */
 export function sharedStoreYaml(
   { folder, database }: Pick<DjangoProject, 'folder' | 'database'>,
-  { engine, secretKey = SECRET_KEY, fallbacks = [], more = '' }: StoreSettings,
+  settings: StoreSettings,
 ): string {
+  const { engine, secretKey = SECRET_KEY, fallbacks = [], useTz = true, postgres, cache, more = '' } = settings
   return `
 session:
   engine: ${engine}
@@ -26,7 +27,8 @@ session:
   secret_key_fallbacks: [${fallbacks.map(yamlText).join(', ')}]
   store_timeout: 20s
   ${more}
-database: { url: "sqlite:${database}" }
+database: { url: "${postgres ?? `sqlite:${database}`}", use_tz: ${useTz} }
+${cache === undefined ? '' : `caches: { default: ${gatewayCacheYaml(cache)} }`}
 keys: [{ id: test, secret: "0123456789abcdef0123456789abcdef" }]
 `
 }

@@ -1,0 +1,10 @@
+import { after } from 'node:test'
+import { describeSharedSessions } from './shared-sessions.ts'
+import { createStoreServers, localKinds, sharedPlaces } from './stores.ts'
+
+const servers = createStoreServers()
+after(() => servers[Symbol.asyncDispose]())
+
+for (const place of sharedPlaces('django32', localKinds)) {
+  describeSharedSessions(place, servers)
+}
