@@ -50,7 +50,9 @@ export interface Explanation {
  */
 export async function explainRequest(config: Config, question: Question): Promise<Explanation> {
   const isAnonymous = question.sessionId === undefined
-  const sessions = await openSessionParts(isAnonymous ? withoutStore(config) : config, { clock: systemClock })
+  const sessions = await openSessionParts(isAnonymous ? withoutStore(config) : withoutIndex(config), {
+    clock: systemClock,
+  })
   await using _engine = sessions.engine
   const needsKey = config.signing.keys.generated
   const generatedKey = needsKey ? (isAnonymous ? 'x'.repeat(64) : await readGeneratedSigningKey()) : undefined
@@ -114,15 +116,22 @@ function withoutStore(config: Config): Config {
     ...config.session,
     engine: { kind: 'cache', cache: { kind: 'memory', alias: 'none', keyPrefix: '', version: 1, serializer: 'json' } },
     readAlso: undefined,
+    userIndex: false,
     secretKey: { generated: false, value: new Secret('no session is read with it') },
   }
   return { ...config, session }
 }
 
+/** Reading a session would note it as its user's, and to explain shall change nothing. */
+function withoutIndex(config: Config): Config {
+  return { ...config, session: { ...config.session, userIndex: false } }
+}
+
 async function keyOf(sessions: SessionParts, id: string): Promise<string> {
   const entry = await findByPublicId(sessions, id)
   if (entry !== undefined) return entry.key
-  throw new Error(`no session has the public id ${id}`)
+  const half = sessions.engine.lists ? '' : ', as far as the store can say what it holds'
+  throw new Error(`no session has the public id ${id}${half}`)
 }
 
 /** A browser's navigation, as bare as one can be. */

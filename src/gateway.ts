@@ -61,6 +61,9 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
       onOperation: (operation) => metrics.stores.operation(operation),
       onState: storeStates.note,
       onCacheState: (isUp, cause) => noteCache({ log, metrics }, isUp, cause),
+      // A bypass is no look into the cache.
+      onCacheLookup: (lookup) => lookup !== 'bypass' && metrics.stores.cacheRequest(lookup),
+      onIndexState: (isUp, cause) => noteIndex({ log, metrics }, isUp, cause),
     },
   })
   stack.use(sessions.engine)
@@ -184,6 +187,13 @@ function noteCache({ log, metrics }: { log: OpenLog; metrics: Metrics }, isUp: b
   metrics.stores.up('cache', isUp)
   if (isUp) log.info('session cache is up again')
   else log.warn('session cache is down, the database answers', failureFields(cause))
+}
+
+/** The index of users: log-ins fail without it, and what they answer says why; of sessions that are only read nobody hears. */
+function noteIndex({ log, metrics }: { log: OpenLog; metrics: Metrics }, isUp: boolean, cause: unknown): void {
+  metrics.stores.up('user_index', isUp)
+  if (isUp) log.info('index of users is up again')
+  else log.error('index of users is down, it may lack sessions', failureFields(cause))
 }
 
 /** The first line on stdout is the one that supervisors and tests wait for; warnings come after it. */

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { failureFields } from './observe/failure.ts'
 import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
@@ -14,6 +15,9 @@ export interface HousekeepingParts {
 const REST_PER_WORK = 4
 const MIN_PAUSE_MS = 20
 const MAX_PAUSE_MS = 10_000
+
+/** A batch that hangs in the store must not hold up the end of the process. */
+const END_MS = 1000
 
 /** Deletes expired sessions from time to time, batch by batch, with a rest between; undefined = never. */
 export function openHousekeeping(
@@ -53,7 +57,7 @@ export function openHousekeeping(
     async [Symbol.asyncDispose]() {
       closing.abort()
       clearInterval(timer)
-      await running
+      await Promise.race([running, setTimeout(END_MS, undefined, { ref: false })])
     },
   }
 }

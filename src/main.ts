@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 import { runProgram } from './cli/program.ts'
 import { writeSessionData } from './django/json.ts'
 import { explainRequest } from './explanation.ts'
@@ -21,14 +22,23 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   print: (line) => void process.stdout.write(line),
   tell: (line) => void process.stderr.write(line),
   readStdin: () => text(process.stdin),
+  isTerminal: process.stderr.isTTY === true,
+  onInterrupt(listener) {
+    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, listener)
+    return () => {
+      for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, listener)
+    }
+  },
+  pause: (durationMs, signal) => setTimeout(durationMs, undefined, { signal }).catch(() => undefined),
   openGateway,
   readGeneratedSigningKey,
   explain: explainRequest,
   async openSessionTools(config) {
-    const { engine, publicId } = await openSessionParts(config, { clock: systemClock })
+    const { engine, publicId, userSessions } = await openSessionParts(config, { clock: systemClock })
     return {
       engine,
       publicId,
+      userSessions,
       clearBatch: config.session.clearExpired?.batch ?? 1000,
       [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
     }

@@ -7,13 +7,18 @@ import type { Clock } from './lib/clock.ts'
 import { openSecretFile } from './lib/secret-file.ts'
 import { createSessionCookie, type SessionCookie } from './sessions/cookie.ts'
 import type { SessionEngine } from './sessions/engine.ts'
+import type { CacheLookup } from './sessions/engines/cached-db.ts'
 import { type GuardedEngine, guardEngine, type StoreState } from './sessions/guarded-engine.ts'
+import { createIndexedEngine, type IndexedEngine } from './sessions/indexed-engine.ts'
 import type { IdentityRules } from './sessions/merge.ts'
 import { type EngineOperation, observeEngine } from './sessions/observed-engine.ts'
 import { createPublicId } from './sessions/public-id.ts'
 import { SessionStore } from './sessions/session-store.ts'
 import { isMistaken } from './sessions/store-failure.ts'
-import { openSessionEngine, type SecretKeys } from './store-parts.ts'
+import { compileUserId, type UserIdOf } from './sessions/user-index.ts'
+import { createUserSessions, type UserSessions } from './sessions/user-sessions.ts'
+import { type EngineParts, type Guarding, openSessionEngine, type SecretKeys } from './store-parts.ts'
+import { openUserIndex } from './user-index-parts.ts'
 
 /** Where the secrets are kept that the gateway makes for itself, from the working directory. */
 const SECRET_KEY_FILE = 'var/secret-key'
@@ -27,6 +32,8 @@ export interface SessionParts {
   readonly codec: SessionCodec
   readonly identity: IdentityRules
   readonly publicId: (key: string) => string
+  /** Undefined where `session.user_id` does not say whose a session is. Not guarded: for somebody who waits as long as it takes. */
+  readonly userSessions: UserSessions | undefined
 }
 
 /** The secret that signs assertions where the configuration names no keys; made if there is none yet. */
@@ -39,6 +46,10 @@ export interface StoreObserver {
   readonly onState: (state: StoreState) => void
   /** Of the cache of `cached_db`, which may fail without anybody noticing: once per change, up at first. */
   readonly onCacheState: (isUp: boolean, cause: unknown) => void
+  /** Told once per load through `cached_db`. */
+  readonly onCacheLookup: (lookup: CacheLookup) => void
+  /** Of the index of users, whose failure a request that only reads does not notice: once per change, up at first. */
+  readonly onIndexState: (isUp: boolean, cause: unknown) => void
 }
 
 export interface SessionPartsOptions {
@@ -62,15 +73,12 @@ export async function openSessionParts(config: Config, options: SessionPartsOpti
   const keys = await readSecretKeys(session)
   const codec = createSessionCodec({ ...keys, saltClass: session.saltClass })
   const expiry = expiryRulesOf(session)
-  const bare = await openSessionEngine(session, {
-    session,
-    keys,
-    codec,
-    expiry,
-    clock,
-    ...(observer === undefined ? {} : { onCacheState: observer.onCacheState }),
-  })
-  const engine = observer === undefined ? bare : await watchEngine(bare, session.storeTimeoutMs, observer)
+  const guards = createGuards(session.storeTimeoutMs, observer)
+  const parts = { session, keys, codec, expiry, clock, guard: guards.put, ...observer }
+  const { bare, indexed } = await openEngines(session, parts)
+  const guarded = session.readAlso === undefined ? guards.put(bare, bare.name) : bare
+  await guards.look(guarded)
+  const engine = observer === undefined ? guarded : observeEngine(guarded, observer.onOperation)
   const identity: IdentityRules = {
     authKey: session.authKey,
     ...(session.userId === undefined ? {} : { userId: session.userId.split('.') }),
@@ -82,20 +90,72 @@ export async function openSessionParts(config: Config, options: SessionPartsOpti
     codec,
     identity,
     publicId: createPublicId(keys.secretKey),
+    userSessions:
+      session.userId === undefined ? undefined : createUserSessions(bare, userIdOf(session.userId), indexed),
   }
+}
+
+interface BareEngines {
+  readonly bare: SessionEngine
+  /** The same, if it has an index of users. */
+  readonly indexed: IndexedEngine | undefined
+}
+
+async function openEngines(
+  session: SessionConfig,
+  parts: EngineParts & Partial<Pick<StoreObserver, 'onIndexState'>>,
+): Promise<BareEngines> {
+  await using stack = new AsyncDisposableStack()
+  const engine = stack.use(await openSessionEngine(session, parts))
+  if (!session.userIndex || session.userId === undefined) {
+    stack.move()
+    return { bare: engine, indexed: undefined }
+  }
+  const { clock, expiry: expiryRules, onIndexState } = parts
+  const index = await openUserIndex(session.engine, { timeoutMs: session.storeTimeoutMs, clock })
+  const indexed = createIndexedEngine(engine, index, {
+    userIdOf: userIdOf(session.userId),
+    expiryRules,
+    clock,
+    ...(onIndexState === undefined ? {} : { onIndexState }),
+  })
+  stack.move()
+  return { bare: indexed, indexed }
+}
+
+function userIdOf(path: string): UserIdOf {
+  return compileUserId(path.split('.'))
 }
 
 /** How long the start waits for the first look at the store, at most: then it is as good as down. */
 const FIRST_LOOK_MS = 1000
 
-async function watchEngine(bare: SessionEngine, timeoutMs: number, observer: StoreObserver): Promise<SessionEngine> {
-  const guarded: GuardedEngine = guardEngine(bare, { timeoutMs, onState: observer.onState })
-  const failure = await Promise.race([guarded.look(), setTimeout(FIRST_LOOK_MS, undefined, { ref: false })])
-  if (isMistaken(failure)) {
-    await guarded[Symbol.asyncDispose]()
-    throw failure
+interface Guards {
+  readonly put: Guarding
+  /** The first look at each store. Closes the engine and throws when one of them is no store of that kind at all. */
+  look(engine: SessionEngine): Promise<void>
+}
+
+/** Without an observer nothing is guarded. */
+function createGuards(timeoutMs: number, observer: StoreObserver | undefined): Guards {
+  const guards: GuardedEngine[] = []
+  return {
+    put(engine, store) {
+      if (observer === undefined) return engine
+      const onState = (state: StoreState): void => observer.onState({ ...state, store })
+      const guarded = guardEngine(engine, { timeoutMs, onState })
+      guards.push(guarded)
+      return guarded
+    },
+    async look(engine) {
+      const inTime = setTimeout(FIRST_LOOK_MS, undefined, { ref: false })
+      const failures = await Promise.all(guards.map((guarded) => Promise.race([guarded.look(), inTime])))
+      const mistake = failures.find(isMistaken)
+      if (mistake === undefined) return
+      await engine[Symbol.asyncDispose]()
+      throw mistake
+    },
   }
-  return observeEngine(guarded, observer.onOperation)
 }
 
 /** The codec alone, for reading what a store holds without opening the store. */

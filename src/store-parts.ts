@@ -6,6 +6,7 @@ import type {
   DatabaseConfig,
   EngineConfig,
   SessionConfig,
+  SqliteConfig,
 } from './config/config.ts'
 import type { ExpiryRules } from './django/expiry.ts'
 import { createSignedCookieCodec, type SessionCodec } from './django/session-data.ts'
@@ -22,9 +23,10 @@ import { createLazyTable } from './sessions/databases/lazy-table.ts'
 import { openPostgresTable } from './sessions/databases/postgres.ts'
 import type { SessionTable } from './sessions/databases/session-table.ts'
 import { openSqliteTable } from './sessions/databases/sqlite.ts'
+import type { TableCreation } from './sessions/databases/sqlite-file.ts'
 import type { SessionEngine } from './sessions/engine.ts'
 import { createCacheSessions, type SessionSerializer } from './sessions/engines/cache.ts'
-import { createCachedDbSessions } from './sessions/engines/cached-db.ts'
+import { type CacheLookup, createCachedDbSessions } from './sessions/engines/cached-db.ts'
 import { createDbSessions } from './sessions/engines/db.ts'
 import { createFileSessions } from './sessions/engines/file.ts'
 import { createReadAlsoEngine } from './sessions/engines/read-also.ts'
@@ -39,7 +41,13 @@ export interface EngineParts {
   readonly clock: Clock
   /** Told of the cache of `cached_db`, once per change; without it everything still works. */
   readonly onCacheState?: (isUp: boolean, cause: unknown) => void
+  /** Told once per load through `cached_db`. */
+  readonly onCacheLookup?: (lookup: CacheLookup) => void
+  /** Puts a guard around each of two stores, which is called that in logs and metrics. Default: none. */
+  readonly guard?: Guarding
 }
+
+export type Guarding = (engine: SessionEngine, store: string) => SessionEngine
 
 export interface SecretKeys {
   readonly secretKey: string
@@ -53,7 +61,8 @@ export interface SecretKeys {
 const CACHE_SHARE = 4
 
 /**
- * Opens the engine of the sessions, together with the one of `read_also` where there is one.
+ * Opens the engine of the sessions, together with the one of `read_also` where there is one. Of two, each gets a guard of
+ * its own: one that is down must not keep the other from being asked.
  *
  * @throws {Error} when a file with a certificate cannot be read.
  */
@@ -69,9 +78,16 @@ export async function openSessionEngine(
   }
   const also = await openEngine(readAlso.engine, parts)
   stack.move()
-  const moves = readAlso.moves ? 'to main' : 'never'
-  return createReadAlsoEngine(main, also, { moves, clock: parts.clock, newKey: () => createSessionKey() })
+  const { clock, session, guard = unguarded } = parts
+  return createReadAlsoEngine(guard(main, main.name), guard(also, 'read_also'), {
+    moves: readAlso.moves ? 'to main' : 'never',
+    timeoutMs: session.storeTimeoutMs,
+    clock,
+    newKey: () => createSessionKey(),
+  })
 }
+
+const unguarded: Guarding = (engine) => engine
 
 /**
  * Opens an engine with what it stands on. A server or a database that is down or missing shows in the calls.
@@ -95,12 +111,13 @@ export async function openEngine(engine: EngineConfig, parts: EngineParts): Prom
       const cacheTimeoutMs = Math.ceil(timeoutMs / CACHE_SHARE)
       const cache = await openCache(engine.cache, { keyPrefix, timeoutMs: cacheTimeoutMs, clock })
       const db = createDbSessions(openTable(engine.database, { timeoutMs, clock }), common)
-      const { onCacheState } = parts
+      const { onCacheState, onCacheLookup } = parts
       return createCachedDbSessions(db, cache, {
         serializer: serializerOf(engine.cache),
         keyPrefix,
         clock,
         ...(onCacheState === undefined ? {} : { onCacheState }),
+        ...(onCacheLookup === undefined ? {} : { onCacheLookup }),
       })
     }
     case 'file':
@@ -133,16 +150,21 @@ function openTable(database: DatabaseConfig, { timeoutMs, clock }: StoreOptions)
     const { url, create, poolSize, pgbouncer } = database
     return openPostgresTable({ url: url.reveal(), create, poolSize, pgbouncer, timeoutMs, clock })
   }
-  const { path, create, isOwn, useTz } = database
+  const { path, useTz } = database
   return createLazyTable(() =>
     openSqliteTable({
       path,
-      create: create ? 'always' : isOwn ? 'ours' : 'never',
+      create: sqliteTableCreation(database),
       useTz,
       busyTimeoutMs: timeoutMs,
       clock,
     }),
   )
+}
+
+/** The gateway's own file is its own business; in anybody else's a table is made only when it was told so. */
+export function sqliteTableCreation({ create, isOwn }: SqliteConfig): TableCreation {
+  return create ? 'always' : isOwn ? 'ours' : 'never'
 }
 
 /** Nobody but this process reads its memory, so nothing there is a pickle. */
@@ -174,7 +196,8 @@ async function openCache(cache: CacheConfig, { keyPrefix, timeoutMs, clock }: Ca
 
 type RedisConfig = Exclude<CacheServerConfig, { kind: 'memory' | 'memcached' }>
 
-async function redisServers(config: RedisConfig): Promise<RedisServers> {
+/** @throws {Error} when a file with a certificate cannot be read. */
+export async function redisServers(config: RedisConfig): Promise<RedisServers> {
   const access = {
     username: config.username,
     password: config.password?.reveal(),

@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts'
 import type { Problem } from '../config/problem.ts'
 import type { SessionEngine } from '../sessions/engine.ts'
+import type { UserSessions } from '../sessions/user-sessions.ts'
 
 /** The default of `--config`, from the working directory. */
 export const DEFAULT_CONFIG = 'config/sessiongate.yaml'
@@ -13,6 +14,12 @@ export interface CliContext {
   /** Writes to stderr: what somebody should know beside it. */
   readonly tell: (text: string) => void
   readonly readStdin: () => Promise<string>
+  /** What is told goes to a terminal: somebody watches it. */
+  readonly isTerminal: boolean
+  /** Calls the listener when somebody presses Ctrl-C or a supervisor asks for the end. Returns the way to stop listening. */
+  readonly onInterrupt: (listener: () => void) => () => void
+  /** Waits; resolves early when the signal is aborted. */
+  readonly pause: (durationMs: number, signal: AbortSignal) => Promise<void>
   readonly version: string
   readonly openGateway: (config: Config, options: GatewayOptions) => Promise<RunningGateway>
   readonly openSessionTools: (config: Config) => Promise<SessionTools>
@@ -40,6 +47,8 @@ export interface RunningGateway extends AsyncDisposable {
 export interface SessionTools extends AsyncDisposable {
   readonly engine: SessionEngine
   readonly publicId: (key: string) => string
+  /** Undefined where `session.user_id` does not say whose a session is. */
+  readonly userSessions: UserSessions | undefined
   /** The configured size of a batch of `clear-expired`. */
   readonly clearBatch: number
 }

@@ -1,6 +1,6 @@
+import type { EpochMs } from '../lib/clock.ts'
 import { forEachParallel } from '../lib/parallel.ts'
 import { NotAdoptableError, type SessionEngine, type SessionEntry } from '../sessions/engine.ts'
-import type { EpochMs } from '../lib/clock.ts'
 import { isPlaceholder, type Mover, readMark } from '../sessions/moving.ts'
 import { isStoreFailure } from '../sessions/store-failure.ts'
 
@@ -56,6 +56,9 @@ const IDS_KEPT = 50
 /** A store that restarts is back within these. */
 const PAUSES_MS = [200, 500, 1000, 2000, 4000] as const
 
+/** A session could not be stored in several tries: the whole is given up. Never leaves this file. */
+class GivenUp extends Error {}
+
 type Outcome = 'copied' | 'there' | 'expired' | 'unstorable'
 
 /** Copies or moves every session of one store into another. Whoever runs it again goes on where it ended. */
@@ -78,8 +81,9 @@ class Copying {
       await this.#persist(() => this.#pass())
       return this.#report(signal.aborted ? 'interrupted' : 'done', undefined)
     } catch (error) {
-      if (!isStoreFailure(error)) throw error
-      return this.#report('stopped', error)
+      if (error instanceof GivenUp) return this.#report('stopped', error.cause)
+      if (isStoreFailure(error)) return this.#report('stopped', error)
+      throw error
     }
   }
 
@@ -88,16 +92,20 @@ class Copying {
    * done before is not counted as having been there.
    */
   async #pass(): Promise<void> {
-    const { from, signal, parallel } = this.#options
-    const before = { ...this.#counts }
+    const { from, signal, parallel, mode } = this.#options
+    const copiedBefore = mode === 'copy' ? this.#counts.copied : 0
     Object.assign(this.#counts, { there: 0, expired: 0, unreadable: 0, unstorable: 0 })
+    if (mode === 'dry run') this.#counts.copied = 0
     this.#ids.unreadable.length = 0
     this.#ids.unstorable.length = 0
-    const listing = untilAborted(from.entries((key) => this.#note('unreadable', key)), signal)
+    const listing = untilAborted(
+      from.entries((key) => this.#note('unreadable', key)),
+      signal,
+    )
     try {
       await forEachParallel(listing, parallel, (entry) => this.#one(entry))
     } finally {
-      this.#counts.there = Math.max(0, this.#counts.there - before.copied)
+      this.#counts.there = Math.max(0, this.#counts.there - copiedBefore)
     }
   }
 
@@ -110,7 +118,7 @@ class Copying {
       this.#options.onProgress(this.#counts.copied + this.#counts.there)
     } catch (error) {
       this.#counts.failed += 1
-      throw error
+      throw isStoreFailure(error) ? new GivenUp('a session could not be copied', { cause: error }) : error
     }
   }
 
@@ -133,16 +141,23 @@ class Copying {
       if (error instanceof NotAdoptableError) return 'unstorable'
       throw error
     }
-    // The place may be taken by what a mover has left there who died before he took the session itself.
-    let hasFilled = false
-    const result = await to.transition(entry.key, (now) => {
-      hasFilled = isPlaceholder(readMark(now))
-      return hasFilled ? { kind: 'update', data: entry.data, expiresAt: entry.expiresAt } : { kind: 'keep' }
-    })
-    if (result.kind === 'gone') return result.reason === 'not_found' ? await this.#copy(entry) : 'unstorable'
-    return hasFilled ? 'copied' : 'there'
+    const standing = await this.#look(entry)
+    return standing === 'copied' ? await this.#fill(entry) : standing
   }
 
+  /** The place may be taken by what a mover has left there who died before he took the session itself. */
+  async #fill({ key, data, expiresAt }: SessionEntry): Promise<Outcome> {
+    let isFilled = false
+    const result = await this.#options.to.transition(key, (now) => {
+      isFilled = isPlaceholder(readMark(now))
+      return isFilled ? { kind: 'update', data, expiresAt } : { kind: 'keep' }
+    })
+    if (isFilled && result.kind === 'stored') return 'copied'
+    // It ended or changed between two looks.
+    return result.kind === 'gone' ? 'expired' : 'there'
+  }
+
+  /** What is in the place of the session; `copied` if it is free for it. */
   async #look({ key }: SessionEntry): Promise<Outcome> {
     const { to } = this.#options
     if (to.admits(key) !== 'ask') return 'unstorable'

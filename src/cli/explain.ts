@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { type CliContext, CommandError, type Explanation } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
+import { readPublicId } from './options.ts'
 import { configOption, readConfig } from './reading.ts'
 
 /** `explain`: what the rules do to a request, without sending one. */
@@ -17,7 +18,8 @@ export function createExplainCommand(context: CliContext): Command {
       if (!/^[A-Z]+$/.test(method))
         throw new CommandError(exitCodes.usage, `${JSON.stringify(method)} is no method; they are in capitals`)
       const { config } = await readConfig(context, options.config)
-      const sessionId = options.session === '-' ? undefined : options.session
+      const { session } = options
+      const sessionId = session === undefined || session === '-' ? undefined : readPublicId(session)
       const explanation = await context.explain(config, { method, url, sessionId })
       context.print(options.json ? `${JSON.stringify(explanation)}\n` : textOf(explanation))
     })

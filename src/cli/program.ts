@@ -6,6 +6,7 @@ import { exitCodes } from './exit-codes.ts'
 import { createExplainCommand } from './explain.ts'
 import { createHealthcheckCommand } from './healthcheck.ts'
 import { createKeysCommand } from './keys.ts'
+import { shieldPublicId } from './options.ts'
 import { createSchemaCommand } from './schema.ts'
 import { createServeCommand } from './serve.ts'
 import { createSessionsCommand } from './sessions.ts'
@@ -14,7 +15,7 @@ import { createSessionsCommand } from './sessions.ts'
 export async function runProgram(args: readonly string[], context: CliContext): Promise<number> {
   const program = createProgram(context)
   try {
-    await program.parseAsync([...args], { from: 'user' })
+    await program.parseAsync(args.map(shieldPublicId), { from: 'user' })
     return exitCodes.fine
   } catch (error) {
     return exitCodeOf(error, context)

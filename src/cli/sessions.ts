@@ -2,9 +2,14 @@ import { Command } from 'commander'
 import { writeSessionData } from '../django/json.ts'
 import type { SessionEntry } from '../sessions/engine.ts'
 import { findByPublicId } from '../sessions/public-id.ts'
+import { sweepExpired } from '../sessions/sweep.ts'
 import { type CliContext, CommandError, type SessionTools } from './context.ts'
+import { createCopyCommand } from './copy.ts'
 import { exitCodes } from './exit-codes.ts'
+import { parseCount, parsePause, readPublicId } from './options.ts'
+import { createProgress } from './progress.ts'
 import { configOption, readConfig } from './reading.ts'
+import { createIndexCommand, judgeListing, listSessions, revokeUser } from './user-sessions.ts'
 
 /** How many sessions `list` prints unless it is told otherwise. */
 const LIST_LIMIT = 100
@@ -15,7 +20,7 @@ interface ReadOptions {
   readonly showKeys?: boolean
 }
 
-/** `sessions list|show|revoke|clear-expired|decode`: by public id, straight at the store, with or without a gateway running. */
+/** `sessions list|show|revoke|clear-expired|index|copy|decode`: by public id or user, straight at the store, with or without a gateway running. */
 export function createSessionsCommand(context: CliContext): Command {
   const sessions = new Command('sessions')
     .description('look at the stored sessions, end them, read their encoding')
@@ -24,6 +29,8 @@ export function createSessionsCommand(context: CliContext): Command {
   addShow(sessions, context)
   addRevoke(sessions, context)
   addClearExpired(sessions, context)
+  sessions.addCommand(createIndexCommand(context))
+  sessions.addCommand(createCopyCommand(context))
   addDecode(sessions, context)
   return sessions
 }
@@ -33,22 +40,24 @@ function addList(sessions: Command, context: CliContext): void {
     .command('list')
     .description('list the sessions that have not expired')
     .option('--limit <count>', 'at most so many', parseCount, LIST_LIMIT)
+    .option('--user <id>', 'only those of the user with that id (session.user_id)')
     .option('--json', 'one JSON object a line')
     .option('--show-keys', 'print the session keys too: whoever has one has the session')
     .addOption(configOption())
     .addHelpText('after', '\nExample:\n  sessiongate sessions list --limit 20 --json')
-    .action(async (options: ReadOptions & { limit: number }) => {
+    .action(async (options: ReadOptions & { limit: number; user?: string }) => {
       await using tools = await open(context, options.config)
+      const heading = options.json ? '' : `${'PUBLIC ID'.padEnd(24)}${'EXPIRES'.padEnd(26)}KEYS IN IT\n`
       let printed = 0
-      if (!options.json) context.print(`${'PUBLIC ID'.padEnd(24)}${'EXPIRES'.padEnd(26)}KEYS IN IT\n`)
-      for await (const entry of tools.engine.entries()) {
+      for await (const entry of listSessions(context, tools, options.user)) {
         if (printed === options.limit) {
           context.tell(`there are more; --limit shows them\n`)
           break
         }
-        context.print(lineOf(entry, tools, options))
+        context.print((printed === 0 ? heading : '') + lineOf(entry, tools, options))
         printed += 1
       }
+      if (printed === 0) context.print(heading)
     })
 }
 
@@ -71,9 +80,10 @@ function addShow(sessions: Command, context: CliContext): void {
     .option('--show-keys', 'print the session key too: whoever has it has the session')
     .addOption(configOption())
     .addHelpText('after', '\nExample:\n  sessiongate sessions show 0mHNQ3bYw5Yl5tqcKQ8y0g')
-    .action(async (id: string, options: ReadOptions) => {
+    .action(async (argument: string, options: ReadOptions) => {
+      const id = readPublicId(argument)
       await using tools = await open(context, options.config)
-      const entry = await find(tools, id)
+      const entry = await find(context, tools, id)
       const expires = entry.expiresAt === undefined ? 'null' : JSON.stringify(new Date(entry.expiresAt).toISOString())
       const key = options.showKeys ? `,"key":${JSON.stringify(entry.key)}` : ''
       context.print(`{"id":${JSON.stringify(id)}${key},"expires":${expires},"data":${writeSessionData(entry.data)}}\n`)
@@ -84,15 +94,24 @@ function addRevoke(sessions: Command, context: CliContext): void {
   sessions
     .command('revoke')
     .description('end sessions: their rows go, their cookies are worth nothing from then on')
-    .argument('<public-id...>')
+    .argument('[public-id...]')
+    .option('--user <id>', 'all sessions of the user with that id (session.user_id): log out everywhere')
     .addOption(configOption())
     .addHelpText('after', '\nExample:\n  sessiongate sessions revoke 0mHNQ3bYw5Yl5tqcKQ8y0g')
-    .action(async (ids: string[], options: ReadOptions) => {
+    .action(async (ids: string[], options: ReadOptions & { user?: string }) => {
+      if ((ids.length === 0) === (options.user === undefined))
+        throw new CommandError(exitCodes.usage, 'name the public ids of sessions, or a user with --user')
       await using tools = await open(context, options.config)
       if (!tools.engine.isServerSide)
         throw new CommandError(exitCodes.failed, 'signed_cookies keeps nothing that could be revoked')
-      const missing = new Set(ids)
+      if (options.user !== undefined) {
+        await revokeUser(context, tools, options.user)
+        return
+      }
+      const missing = new Set(ids.map(readPublicId))
+      let isEmpty = true
       for await (const { key } of tools.engine.entries()) {
+        isEmpty = false
         const id = tools.publicId(key)
         if (!missing.has(id)) continue
         missing.delete(id)
@@ -100,7 +119,9 @@ function addRevoke(sessions: Command, context: CliContext): void {
         context.print(isEnded ? `revoked ${id}\n` : `${id} has just ended by itself\n`)
         if (missing.size === 0) break
       }
-      if (missing.size > 0) throw new CommandError(exitCodes.failed, `no such session: ${[...missing].join(' ')}`)
+      if (missing.size === 0) return
+      judgeListing(context, tools, isEmpty)
+      throw new CommandError(exitCodes.failed, `no such session: ${[...missing].join(' ')}`)
     })
 }
 
@@ -109,20 +130,45 @@ function addClearExpired(sessions: Command, context: CliContext): void {
     .command('clear-expired')
     .description("delete expired sessions in batches (Django's clearsessions)")
     .option('--batch <count>', 'so many at a time; default session.clear_expired.batch', parseCount)
+    .option('--pause <time>', 'between two batches, such as 50ms; default as long as a batch took', parsePause)
+    .option('--json', 'the count as one JSON object, and no progress')
     .addOption(configOption())
-    .addHelpText('after', '\nExample:\n  sessiongate sessions clear-expired --batch 500')
-    .action(async (options: ReadOptions & { batch?: number }) => {
+    .addHelpText('after', '\nExample:\n  sessiongate sessions clear-expired --batch 500 --pause 10ms')
+    .action(async (options: ReadOptions & { batch?: number; pause?: number }) => {
       await using tools = await open(context, options.config)
-      const batch = options.batch ?? tools.clearBatch
-      let cleared = 0
-      for (;;) {
-        const count = await tools.engine.clearExpired(batch)
-        cleared += count
-        if (count < batch) break
-        context.tell(`${cleared} cleared so far\n`)
-      }
-      context.print(`${cleared} expired sessions cleared\n`)
+      const { cleared, isInterrupted } = await clear(context, tools, options)
+      context.print(options.json ? `${JSON.stringify({ cleared })}\n` : `${cleared} expired sessions cleared\n`)
+      if (isInterrupted) throw new CommandError(exitCodes.failed, 'interrupted; run it again, and it goes on')
     })
+}
+
+async function clear(
+  context: CliContext,
+  { engine, clearBatch }: SessionTools,
+  { batch, pause, json }: { readonly batch?: number; readonly pause?: number; readonly json?: boolean },
+): Promise<{ readonly cleared: number; readonly isInterrupted: boolean }> {
+  const interruption = new AbortController()
+  const stopListening = context.onInterrupt(() => {
+    interruption.abort()
+    stopListening()
+  })
+  const progress = createProgress({ context, what: 'cleared', isQuiet: json ?? false })
+  let cleared = 0
+  try {
+    await sweepExpired(engine, {
+      batch: batch ?? clearBatch,
+      pauseAfter: (tookMs) => pause ?? tookMs,
+      onBatch(count) {
+        cleared += count
+        progress.show(cleared)
+      },
+      signal: interruption.signal,
+    })
+  } finally {
+    stopListening()
+    progress.end()
+  }
+  return { cleared, isInterrupted: interruption.signal.aborted }
 }
 
 function addDecode(sessions: Command, context: CliContext): void {
@@ -147,14 +193,9 @@ async function open(context: CliContext, path: string): Promise<SessionTools> {
   return await context.openSessionTools(config)
 }
 
-async function find(tools: SessionTools, id: string): Promise<SessionEntry> {
+async function find(context: CliContext, tools: SessionTools, id: string): Promise<SessionEntry> {
   const entry = await findByPublicId(tools, id)
   if (entry !== undefined) return entry
+  judgeListing(context, tools, true)
   throw new CommandError(exitCodes.failed, `no session has the public id ${id}`)
-}
-
-function parseCount(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text))
-    throw new CommandError(exitCodes.usage, `a count is a whole number above 0, not ${JSON.stringify(text)}`)
-  return Number(text)
 }

@@ -69,6 +69,8 @@ export interface SessionConfig {
   readonly authKey: string
   /** Dotted path of the user's id. */
   readonly userId: string | undefined
+  /** An index of users is kept beside the sessions; only with `userId`, and not with signed_cookies. Default false. */
+  readonly userIndex: boolean
   readonly duplicateCookies: 'last' | 'refuse'
   readonly expiryDates: 'iso' | 'seconds'
   /** Absolute limit of a session's life. */

@@ -57,7 +57,8 @@ function parsePostgresUrl(text: string): PostgresUrl | Flaw {
   if (url.kind === 'flaw') return url
   const host = hostOf(url)
   const name = url.path.slice(1)
-  if (host === undefined || !/^[^/]+$/.test(name)) {
+  // With an `@` in it the user is no host and the password no port: `postgres://shop:2024/secret@host`.
+  if (host === undefined || !/^[^/@]+$/.test(name)) {
     const hint = `write ${postgresForm.example}; a socket is named by its folder: postgres:///name?host=/var/run/postgresql`
     return { kind: 'flaw', message: host === undefined ? 'names no server' : 'names no database of the server', hint }
   }

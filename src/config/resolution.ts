@@ -67,6 +67,7 @@ function resolveSession(file: FileConfig, directories: Directories): Config['ses
     saltClass: session.salt_class,
     authKey: session.auth_key,
     userId: session.user_id,
+    userIndex: session.user_index,
     duplicateCookies: session.duplicate_cookies,
     expiryDates: session.expiry_dates,
     maxAgeMs: session.max_age,

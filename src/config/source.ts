@@ -195,7 +195,11 @@ class Walk {
 
   #readScalar(value: unknown, path: Path, range: Range): Tree {
     const isSecret = path.some((step) => typeof step === 'string' && isSensitiveKey(step))
-    if (isSecret && !isPureReference(this.#text.slice(...range))) this.secrets.push(range)
+    const text = this.#text.slice(...range)
+    if (isSecret && !isPureReference(text)) this.secrets.push(range)
+    // A password may hold blanks and quotes, which to whoever has only the line end the URL.
+    const [start, end] = [text.indexOf('://') + 3, text.lastIndexOf('@')]
+    if (text.includes('://') && end > start) this.secrets.push([range[0] + start, range[0] + end])
     if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number')
       return value
     return String(value)

@@ -48,7 +48,7 @@ function createAll(registers: Registry[]) {
     }),
     cacheRequests: new Counter({
       name: 'sessiongate_session_cache_requests_total',
-      help: 'Looks into the sessions kept in this process.',
+      help: 'Looks for sessions in a cache before their store is asked.',
       labelNames: ['result'],
       registers,
     }),

@@ -52,6 +52,8 @@ export interface SessionEngine extends AsyncDisposable {
   readonly name: string
   /** False for `signed_cookies`: nothing is kept on a server, so there is nothing to list, revoke or race for. */
   readonly isServerSide: boolean
+  /** False where some sessions are not told by `entries`: with memcached, which does not know its keys, and in cookies. */
+  readonly lists: boolean
   /** What a cookie's value is, without asking the store: no key at all, an unknown key, or one to ask for. */
   admits(cookieValue: string): KeyVerdict
   load(key: string): Promise<LoadResult>

@@ -17,10 +17,12 @@ export interface GuardOptions {
   /** For one batch of `clearExpired`, and for one step of a listing. Default 30 s, or `timeoutMs` if that is longer. */
   readonly batchTimeoutMs?: number
   /**
-   * So many operations may be under way, those that nobody waits for any more included; more are refused at once.
-   * Default 1,000.
+   * So many operations may be under way, those that nobody waits for any more included; more are refused at once. Three
+   * quarters of them may be changes. Default 1,000.
    */
   readonly maxUnderWay?: number
+  /** So many changes of one session; they stand in line for it. Default 100. */
+  readonly maxChangesOfOne?: number
   readonly breaker?: BreakerOptions
   /** Told at the first look, and then once per change. */
   readonly onState?: (state: StoreState) => void
@@ -53,10 +55,18 @@ export function guardEngine(engine: SessionEngine, options: GuardOptions): Guard
   return new Guard(engine, options)
 }
 
+/** Whoever has a session may send changes of it faster than any store makes them; all others must still be read. */
+const CHANGES_SHARE = 3 / 4
+
+/** A look is never refused: the store would count as down because many want something of it. One hangs at a time. */
+const LOOKS_RESERVE = 10
+
 interface Call<T> {
   readonly run: () => Promise<T>
   /** Reads tell whether the store works; see {@link CircuitBreaker}. */
   readonly isRead?: boolean
+  /** Of how many operations under way this must be the last. */
+  readonly limit?: number
   readonly timeoutMs?: number
 }
 
@@ -65,21 +75,26 @@ class Guard implements GuardedEngine {
   readonly #timeoutMs: number
   readonly #batchTimeoutMs: number
   readonly #maxUnderWay: number
+  readonly #maxChangesOfOne: number
   readonly #scheduler: Scheduler
   readonly #breaker: CircuitBreaker
   #underWay = 0
+  /** How many changes of a session are under way, of those that have some. */
+  readonly #changes = new Map<string, number>()
 
   constructor(engine: SessionEngine, options: GuardOptions) {
-    const { timeoutMs, maxUnderWay = 1000, scheduler = systemScheduler, onState } = options
+    const { timeoutMs, maxUnderWay = 1000, maxChangesOfOne = 100, onState } = options
+    const { scheduler = systemScheduler } = options
     this.#engine = engine
     this.#timeoutMs = timeoutMs
     this.#batchTimeoutMs = options.batchTimeoutMs ?? Math.max(BATCH_TIMEOUT_MS, this.#timeoutMs)
     this.#maxUnderWay = maxUnderWay
+    this.#maxChangesOfOne = maxChangesOfOne
     this.#scheduler = scheduler
     this.#breaker = new CircuitBreaker({
       ...options.breaker,
       scheduler,
-      look: () => this.#bounded({ run: () => this.#ask() }),
+      look: () => this.#bounded({ run: () => this.#ask(), limit: maxUnderWay + LOOKS_RESERVE }),
       onState: (change) => onState?.({ store: engine.name, ...change }),
     })
   }
@@ -92,6 +107,10 @@ class Guard implements GuardedEngine {
     return this.#engine.isServerSide
   }
 
+  get lists(): boolean {
+    return this.#engine.lists
+  }
+
   admits(cookieValue: string): KeyVerdict {
     return this.#engine.admits(cookieValue)
   }
@@ -101,11 +120,11 @@ class Guard implements GuardedEngine {
   }
 
   create(data: SessionData): Promise<string> {
-    return this.#call({ run: () => this.#engine.create(data) })
+    return this.#call({ run: () => this.#engine.create(data), limit: this.#maxUnderWay * CHANGES_SHARE })
   }
 
   adopt(entry: SessionEntry): Promise<boolean> {
-    return this.#call({ run: () => this.#engine.adopt(entry) })
+    return this.#change(entry.key, () => this.#engine.adopt(entry))
   }
 
   async transition(key: string, decide: (now: SessionData) => Transition): Promise<TransitionResult> {
@@ -117,7 +136,7 @@ class Guard implements GuardedEngine {
       return decide(now)
     }
     try {
-      return await this.#call({ run: () => this.#engine.transition(key, decideInTime) })
+      return await this.#change(key, () => this.#engine.transition(key, decideInTime))
     } catch (error) {
       isAbandoned = true
       throw !hasDecided && isStoreFailure(error) ? asFailed(error) : error
@@ -125,7 +144,7 @@ class Guard implements GuardedEngine {
   }
 
   delete(key: string): Promise<boolean> {
-    return this.#call({ run: () => this.#engine.delete(key) })
+    return this.#change(key, () => this.#engine.delete(key))
   }
 
   async *entries(onUnreadable?: (key: string) => void): AsyncIterable<SessionEntry> {
@@ -179,6 +198,22 @@ class Guard implements GuardedEngine {
     await Promise.all([this.#engine.ping(), this.#engine.load(createSessionKey())])
   }
 
+  async #change<T>(key: string, run: () => Promise<T>): Promise<T> {
+    const count = this.#changes.get(key) ?? 0
+    if (count >= this.#maxChangesOfOne) throw storeNotAsked(`${count} changes of one session are under way already`)
+    const counted = async (): Promise<T> => {
+      this.#changes.set(key, (this.#changes.get(key) ?? 0) + 1)
+      return await settled(run, () => this.#leave(key))
+    }
+    return await this.#call({ run: counted, limit: this.#maxUnderWay * CHANGES_SHARE })
+  }
+
+  #leave(key: string): void {
+    const count = (this.#changes.get(key) ?? 0) - 1
+    if (count > 0) this.#changes.set(key, count)
+    else this.#changes.delete(key)
+  }
+
   async #call<T>(call: Call<T>): Promise<T> {
     const breaker = this.#breaker
     if (breaker.isOpen) throw storeNotAsked('the session store is down, and was not asked', breaker.lastFailure)
@@ -192,8 +227,8 @@ class Guard implements GuardedEngine {
     }
   }
 
-  async #bounded<T>({ run, timeoutMs = this.#timeoutMs }: Call<T>): Promise<T> {
-    if (this.#underWay >= this.#maxUnderWay) {
+  async #bounded<T>({ run, timeoutMs = this.#timeoutMs, limit = this.#maxUnderWay }: Call<T>): Promise<T> {
+    if (this.#underWay >= limit) {
       throw storeNotAsked(`${this.#underWay} operations wait for the session store already`)
     }
     this.#underWay += 1

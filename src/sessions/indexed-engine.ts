@@ -3,6 +3,7 @@ import { saturateMs } from '../django/dates.ts'
 import { type ExpiryRules, expiryDate } from '../django/expiry.ts'
 import type { SessionData } from '../django/json.ts'
 import type { Clock, EpochMs } from '../lib/clock.ts'
+import { forEachParallel } from '../lib/parallel.ts'
 import type { KeyVerdict, LoadResult, SessionEngine, SessionEntry, Transition, TransitionResult } from './engine.ts'
 import { type Scheduler, systemScheduler } from './scheduler.ts'
 import { storeUnavailable } from './store-failure.ts'
@@ -17,6 +18,8 @@ export interface IndexedEngineOptions {
   readonly scheduler?: Scheduler
   /** Of how many sessions this process remembers that they are noted, and until when. Default 100,000: 4 MB. */
   readonly maxNotes?: number
+  /** Told once per change; the index counts as up until it first fails. `cause` is what failed, when it is down. */
+  readonly onIndexState?: (isUp: boolean, cause: unknown) => void
 }
 
 /** An engine that can tell a user's sessions from all others without looking at these. */
@@ -26,8 +29,11 @@ export interface IndexedEngine extends SessionEngine {
    * listing began, and of those that Django stored all that a gateway has met. An id as a person types it.
    */
   sessionsOfUser(userId: string): AsyncIterable<SessionEntry>
-  /** Goes through all sessions and notes their users; for when the index is new. Resolves with how many have one. */
-  noteAll(): Promise<number>
+  /**
+   * Goes through all sessions and notes their users; for when the index is new. Told how many it has looked at. Resolves with
+   * how many have a user.
+   */
+  noteAll(onProgress?: (seen: number) => void): Promise<number>
 }
 
 /** After so long a session is noted once more: an index in a cache may have lost something. */
@@ -38,6 +44,12 @@ const PAUSE_MS = 1000
 
 /** How often a change waits for a note; one is enough, unless others change the session's user all the time. */
 const MAX_NOTES = 20
+
+/** So many sessions at once, for an index across a network. */
+const NOTES_AT_ONCE = 16
+
+/** Whose sessions are looked for to see whether there is an index. */
+const NOBODY = 'sessiongate'
 
 /** Of the index, for each call to `clearExpired`. */
 const MAX_BATCHES = 100
@@ -82,6 +94,8 @@ class IndexedSessions implements IndexedEngine {
   readonly #scheduler: Scheduler
   readonly #noted: LRUCache<string, Note>
   #pausedUntilMs = Number.NEGATIVE_INFINITY
+  #isIndexUp = true
+  #isIndexKnown = false
 
   constructor(engine: SessionEngine, index: UserIndex, options: IndexedEngineOptions) {
     const { scheduler = systemScheduler, maxNotes = 100_000 } = options
@@ -103,6 +117,10 @@ class IndexedSessions implements IndexedEngine {
 
   get isServerSide(): boolean {
     return this.#engine.isServerSide
+  }
+
+  get lists(): boolean {
+    return this.#engine.lists
   }
 
   admits(cookieValue: string): KeyVerdict {
@@ -175,8 +193,12 @@ class IndexedSessions implements IndexedEngine {
     return cleared
   }
 
-  ping(): Promise<void> {
-    return this.#engine.ping()
+  /**
+   * Asks for the index as well until it has answered once: one that was never made shows at the start, and not at the first
+   * log-in. After that the sessions decide alone, since those that are there can be read without it.
+   */
+  async ping(): Promise<void> {
+    await Promise.all([this.#engine.ping(), this.#findIndex()])
   }
 
   async *sessionsOfUser(typedUserId: string): AsyncIterable<SessionEntry> {
@@ -195,14 +217,17 @@ class IndexedSessions implements IndexedEngine {
     }
   }
 
-  async noteAll(): Promise<number> {
-    let count = 0
-    for await (const entry of this.#engine.entries()) {
-      if (this.#options.userIdOf(entry.data) === undefined) continue
-      await this.#note(entry.key, entry)
-      count++
-    }
-    return count
+  async noteAll(onProgress?: (seen: number) => void): Promise<number> {
+    let [seen, noted] = [0, 0]
+    await forEachParallel(this.#engine.entries(), NOTES_AT_ONCE, async (entry) => {
+      if (this.#options.userIdOf(entry.data) !== undefined) {
+        await this.#note(entry.key, entry)
+        noted += 1
+      }
+      seen += 1
+      onProgress?.(seen)
+    })
+    return noted
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -229,8 +254,28 @@ class IndexedSessions implements IndexedEngine {
   async #note(key: string, session: NotedSession): Promise<void> {
     const note = this.#missingNote(key, session)
     if (note === undefined) return
-    await this.#index.note(note.userId, key, note.until)
+    try {
+      await this.#index.note(note.userId, key, note.until)
+    } catch (error) {
+      this.#tell(false, error)
+      throw error
+    }
+    this.#tell(true, undefined)
     this.#noted.set(key, note)
+  }
+
+  #tell(isUp: boolean, cause: unknown): void {
+    if (isUp === this.#isIndexUp) return
+    this.#isIndexUp = isUp
+    this.#options.onIndexState?.(isUp, cause)
+  }
+
+  async #findIndex(): Promise<void> {
+    if (this.#isIndexKnown) return
+    const keys = this.#index.keysOf(NOBODY)[Symbol.asyncIterator]()
+    await keys.next()
+    await keys.return?.()
+    this.#isIndexKnown = true
   }
 
   /** What has to be noted of a session, as it is or will be; undefined if it is nobody's, or noted well enough. */

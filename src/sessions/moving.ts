@@ -110,13 +110,16 @@ export class Mover {
     return { at: 'nowhere', reason: absenceReason(last, origin) }
   }
 
-  /** Moves the session to the end, whoever began; it keeps its own end. */
+  /** Moves the session to the end, whoever began; it keeps its own end, and nothing of it stays in `from`. */
   async take(key: string): Promise<Removal> {
     let move: Move = 'elsewhere'
     for (let step = 0; step < MAX_STEPS; step++) {
       const place = await this.locate(key)
       if (place.at === 'nowhere') return 'gone'
-      if (place.at === 'to') return move === 'moved' ? 'moved' : 'there'
+      if (place.at === 'to') {
+        if (move !== 'moved') await this.endOrigin(key)
+        return move === 'moved' ? 'moved' : 'there'
+      }
       move = await this.move(key, place)
       if (move === 'unadoptable') return move
     }
@@ -128,7 +131,7 @@ export class Mover {
    * at anew.
    */
   async move(key: string, place: Extract<Place, { at: 'from' | 'between' }>): Promise<Move> {
-    await this.ensureApart()
+    await this.#ensureApart()
     const id = place.id ?? (await this.#place(key))
     if (id === 'elsewhere' || id === 'unadoptable') return id
     const claimed = await this.#claim(key, id, place.expiresAt)
@@ -136,12 +139,18 @@ export class Mover {
     return claimed === undefined ? 'elsewhere' : 'moved'
   }
 
+  /** Deletes what `from` has of a session that is in `to`. */
+  async endOrigin(key: string): Promise<void> {
+    await this.#ensureApart()
+    await this.#options.from.delete(key)
+  }
+
   /**
    * Makes sure that the two are not one store under two names: the copy that is deleted would be the only one.
    *
    * @throws {TypeError} when they are; a configuration that no check has found out.
    */
-  async ensureApart(): Promise<void> {
+  async #ensureApart(): Promise<void> {
     this.#areApart ??= this.#probe().catch((error: unknown) => {
       this.#areApart = undefined
       throw error
@@ -202,7 +211,7 @@ export class Mover {
   }
 }
 
-interface Mark {
+export interface Mark {
   /** `moving`: a placeholder in `to`. `moved`: a claim in `from`. */
   readonly kind: 'moving' | 'moved'
   readonly id: string
@@ -226,8 +235,9 @@ function markOf(loaded: LoadResult): Mark | undefined {
   return loaded.found ? readMark(loaded.data) : undefined
 }
 
-function isPlaceholder(mark: Mark | undefined, id: string): boolean {
-  return mark?.kind === 'moving' && mark.id === id
+/** True for the mark of a placeholder, of the move with that id if one is given. */
+export function isPlaceholder(mark: Mark | undefined, id?: string): boolean {
+  return mark?.kind === 'moving' && (id === undefined || mark.id === id)
 }
 
 /** True for a session that was claimed, by the move with that id if one is given. */

@@ -34,6 +34,10 @@ class ObservedEngine implements SessionEngine {
     return this.#engine.isServerSide
   }
 
+  get lists(): boolean {
+    return this.#engine.lists
+  }
+
   admits(cookieValue: string): KeyVerdict {
     return this.#engine.admits(cookieValue)
   }

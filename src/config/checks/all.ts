@@ -13,6 +13,7 @@ import { checkSecrets } from './secrets.ts'
 import { checkStorage } from './storage.ts'
 import { warnOfStores } from './transport.ts'
 import { checkUpstreams } from './upstreams.ts'
+import { checkUserIndex } from './user-index.ts'
 
 /** Every check. They are independent of each other; the order of what they find is that of the file. */
 export const checks: readonly Check[] = [
@@ -22,6 +23,7 @@ export const checks: readonly Check[] = [
   checkCookie,
   checkSecrets,
   checkStorage,
+  checkUserIndex,
   checkCaches,
   checkUpstreams,
   checkAccess,

@@ -74,6 +74,9 @@ export const session = mapping({
   salt_class: text('the name of a class').default('SessionStore').describe('Django’s session class, part of the salt'),
   auth_key: text('a key of the session').default('userInfo').describe('Somebody is logged in when this key is truthy'),
   user_id: nullable(sessionPath()).prefault(null).describe('Path of the user’s id, such as userInfo.id'),
+  user_index: flag()
+    .default(false)
+    .describe('Keeps account of which sessions are whose, so that those of a user are found without a search'),
   duplicate_cookies: choice(['last', 'refuse']).default('last').describe('What several session cookies mean'),
   expiry_dates: choice(['iso', 'seconds']).default('iso').describe('seconds = a project on Django before 4.1'),
   max_age: nullable(age()).prefault(null).describe('Absolute limit of a session’s life; null = none'),

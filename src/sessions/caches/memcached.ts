@@ -80,6 +80,7 @@ export function createMemcachedCache(options: MemcachedCacheOptions): SessionCac
 }
 
 class MemcachedCache implements SessionCache {
+  readonly lists = false
   readonly #options: MemcachedCacheOptions
   readonly #maxItemBytes: number
   readonly #place: string

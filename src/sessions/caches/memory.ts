@@ -1,4 +1,6 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Clock, EpochMs } from '../../lib/clock.ts'
+import { createKeyQueue } from '../key-queue.ts'
 import { storeUnavailable } from '../store-failure.ts'
 import type { CachedValue, CacheReplacement, SessionCache } from './session-cache.ts'
 
@@ -7,6 +9,9 @@ export interface MemoryCacheOptions {
   /** How many values are held. Default 1,000,000. */
   readonly maxEntries?: number
 }
+
+/** A sweep of a million sessions takes a tenth of a second, in which nobody else would be served. */
+const LOOKED_AT_IN_A_TURN = 5000
 
 interface MemoryEntry extends CachedValue {
   readonly expiresAt: EpochMs
@@ -23,10 +28,14 @@ export function createMemoryCache({ clock, maxEntries = 1_000_000 }: MemoryCache
 }
 
 class MemoryCache implements SessionCache {
+  readonly lists = true
   readonly #clock: Clock
   readonly #maxEntries: number
   readonly #entries = new Map<string, MemoryEntry>()
   #lastStamp = 0
+  /** Where the last `clearExpired` stopped: from the start, each batch would walk over all that lives once more. */
+  #sweep: Iterator<string> | undefined
+  readonly #sweeps = createKeyQueue<'sweep'>()
   #lookedForRoomAt: EpochMs = Number.NEGATIVE_INFINITY
 
   constructor(clock: Clock, maxEntries: number) {
@@ -67,19 +76,33 @@ class MemoryCache implements SessionCache {
     for (const key of [...this.#entries.keys()]) if (key.startsWith(prefix)) yield key
   }
 
-  async clearExpired(limit: number): Promise<number> {
-    let count = 0
-    for (const key of this.#entries.keys()) {
-      if (count >= limit) break
-      if (this.#find(key) === undefined && this.#entries.delete(key)) count++
-    }
-    return count
+  clearExpired(limit: number): Promise<number> {
+    return this.#sweeps('sweep', () => this.#clearBatch(limit))
   }
 
   async ping(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#entries.clear()
+  }
+
+  async #clearBatch(limit: number): Promise<number> {
+    let count = 0
+    let lookedAt = 0
+    // A walk that was continued has not seen what expired before its place meanwhile: then one more, from the start.
+    for (let isWhole = false; !isWhole; ) {
+      isWhole = this.#sweep === undefined
+      const sweep = this.#sweep ?? this.#entries.keys()
+      this.#sweep = sweep
+      for (let next = sweep.next(); next.done !== true; next = sweep.next()) {
+        const key = next.value
+        if (this.#find(key) === undefined && this.#entries.delete(key)) count++
+        if (count >= limit) return count
+        if (++lookedAt % LOOKED_AT_IN_A_TURN === 0) await setImmediate()
+      }
+      this.#sweep = undefined
+    }
+    return count
   }
 
   #find(key: string): MemoryEntry | undefined {

@@ -1,3 +1,4 @@
+import { saturateMs } from '../../django/dates.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { RedisFailure } from './redis-failure.ts'
 import { RedisLink, type RedisLinkOptions } from './redis-link.ts'
@@ -42,6 +43,7 @@ export function createRedisCache(options: RedisCacheOptions): SessionCache {
 const unreadable: unique symbol = Symbol('a value that cannot be read')
 
 class RedisCache implements SessionCache {
+  readonly lists = true
   readonly #link: RedisLink
   readonly #clock: Clock
   readonly #maxValueBytes: number
@@ -60,7 +62,7 @@ class RedisCache implements SessionCache {
     try {
       const value = await this.#link.run({ what: 'reading a session', key, isRead: true, perform })
       if (value === undefined) return undefined
-      const expiresAt = value.leftMs === undefined ? undefined : this.#clock() + value.leftMs
+      const expiresAt = value.leftMs === undefined ? undefined : saturateMs(this.#clock() + value.leftMs)
       if (value.bytes === undefined) return { bytes: new Uint8Array(), expiresAt, stamp: unreadable }
       // The same memory: whoever writes into the bytes can no longer show what he has seen.
       return { bytes: value.bytes, expiresAt, stamp: value.bytes }

@@ -29,6 +29,8 @@ export interface CacheReplacement {
  * @throws {GatewayError} `ERR_STORE_UNAVAILABLE` from any method, with the driver's error as `cause`.
  */
 export interface SessionCache extends AsyncDisposable {
+  /** False where `keys` gives nothing, since the cache does not know what it holds (memcached). */
+  readonly lists: boolean
   get(key: string): Promise<CachedValue | undefined>
   /** Stores only if the key is free; false if it is taken. `ttlSeconds` is at least 1. */
   add(key: string, bytes: Uint8Array, ttlSeconds: number): Promise<boolean>
@@ -38,7 +40,7 @@ export interface SessionCache extends AsyncDisposable {
   replace(key: string, replacement: CacheReplacement): Promise<boolean>
   /** Deletes only if the value is still the one that the stamp came with; false if it is another, or gone. */
   remove(key: string, stamp: unknown): Promise<boolean>
-  /** The keys that begin with `prefix`, streamed, some perhaps twice; nothing where a cache cannot list (memcached). */
+  /** The keys that begin with `prefix`, streamed, some perhaps twice; none if not `lists`. */
   keys(prefix: string): AsyncIterable<string>
   /** Frees at most `limit` values whose time is over and returns how many; 0 where the cache does so by itself. */
   clearExpired(limit: number): Promise<number>

@@ -4,8 +4,8 @@ import { withinDeadline } from '../deadline.ts'
 import { systemScheduler } from '../scheduler.ts'
 import { storeUnavailable } from '../store-failure.ts'
 import type { PostgresAddress } from './postgres-address.ts'
+import { PostgresClient } from './postgres-client.ts'
 import { connectFailure, costsConnection, isServerGone, postgresFailure } from './postgres-failure.ts'
-import { PostgresSocket } from './postgres-socket.ts'
 
 export interface PostgresPoolOptions {
   readonly address: PostgresAddress
@@ -188,7 +188,7 @@ function poolConfig({ address, poolSize, pgbouncer, timeoutMs }: PostgresPoolOpt
   return {
     connectionString: address.connectionString,
     ...(address.tls === undefined ? {} : { ssl: address.tls }),
-    stream: () => new PostgresSocket(),
+    Client: PostgresClient,
     fallback_application_name: 'sessiongate',
     max: poolSize,
     connectionTimeoutMillis: timeoutMs,

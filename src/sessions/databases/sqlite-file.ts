@@ -65,7 +65,7 @@ export function createMissingUserTable(database: DatabaseSync, path: string, cre
   if (hasTable(database, 'sessiongate_user_session')) return
   if (!mayCreate(database, create)) {
     throw storeUnavailable(
-      `the database ${path} has no table sessiongate_user_session, which session.user_id needs: set database.create: ` +
+      `the database ${path} has no table sessiongate_user_session, which session.user_index needs: set database.create: ` +
         `true, or run ${USER_TABLE_SQL}`,
     )
   }

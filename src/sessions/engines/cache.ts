@@ -4,6 +4,7 @@ import type { SessionData } from '../../django/json.ts'
 import type { Clock, EpochMs } from '../../lib/clock.ts'
 import type { CachedValue, SessionCache } from '../caches/session-cache.ts'
 import {
+  type KeyVerdict,
   type LoadResult,
   NotAdoptableError,
   type SessionEngine,
@@ -40,11 +41,21 @@ export interface CacheSessionsOptions {
   readonly newKey: () => string
 }
 
+/**
+ * What a key must not begin with. Behind `…sessions.cache` it would make the cache's key of another engine's session,
+ * `…sessions.cached_db` and a key: one session under two names, of which a log-out ends one.
+ */
+const OTHER_ENGINE = 'd_db'
+
 type Decide = (now: SessionData) => Transition
 type Update = Extract<Transition, { kind: 'update' }>
 
-/** How often a change is computed anew because another process was faster. */
-const MAX_RETRIES = 100
+/**
+ * How often a change is computed anew because another process was faster. With the pauses that is about a second, the
+ * default of `store_timeout`: fewer refused a change now and then that had lost by chance while there was time left,
+ * where several writers changed one session without rest.
+ */
+const MAX_RETRIES = 400
 
 /**
  * After so many attempts in a row each further one waits a moment, by chance: several processes in step with each other
@@ -65,18 +76,20 @@ export function createCacheSessions(cache: SessionCache, options: CacheSessionsO
 class CacheSessions implements SessionEngine {
   readonly name = 'cache'
   readonly isServerSide = true
-  readonly admits = keyVerdict
+  readonly lists: boolean
+  readonly admits = cacheKeyVerdict
   readonly #cache: SessionCache
   readonly #options: CacheSessionsOptions
   readonly #inTurn = createKeyQueue<string>()
 
   constructor(cache: SessionCache, options: CacheSessionsOptions) {
+    this.lists = cache.lists
     this.#cache = cache
     this.#options = options
   }
 
   async load(key: string): Promise<LoadResult> {
-    if (keyVerdict(key) !== 'ask') return { found: false, reason: 'not_found' }
+    if (cacheKeyVerdict(key) !== 'ask') return { found: false, reason: 'not_found' }
     return this.#read(await this.#cache.get(this.#keyOf(key)))
   }
 
@@ -86,14 +99,14 @@ class CacheSessions implements SessionEngine {
 
   /** The time to live is in whole seconds, so a session may end up to a second before its time, never after. */
   async adopt({ key, data, expiresAt }: SessionEntry): Promise<boolean> {
-    if (keyVerdict(key) !== 'ask') throw new NotAdoptableError('no key of a session')
+    if (cacheKeyVerdict(key) !== 'ask') throw new NotAdoptableError('no key of a session')
     const ttlSeconds = this.#ageOf(data, expiresAt)
     if (ttlSeconds <= 0) return true
     return await this.#cache.add(this.#keyOf(key), this.#options.serializer.encode(data), ttlSeconds)
   }
 
   async transition(key: string, decide: Decide): Promise<TransitionResult> {
-    if (keyVerdict(key) !== 'ask') return { kind: 'gone', reason: 'not_found' }
+    if (cacheKeyVerdict(key) !== 'ask') return { kind: 'gone', reason: 'not_found' }
     return await this.#inTurn(key, async () => {
       for (let attempt = 0; attempt < MAX_RETRIES; attempt++) {
         if (attempt >= ATTEMPTS_AT_ONCE) await setTimeout(Math.random() * MAX_PAUSE_MS)
@@ -112,6 +125,7 @@ class CacheSessions implements SessionEngine {
     const { keyPrefix } = this.#options
     for await (const cacheKey of this.#cache.keys(keyPrefix)) {
       const key = cacheKey.slice(keyPrefix.length)
+      if (key.startsWith(OTHER_ENGINE)) continue
       const loaded = await this.load(key)
       if (loaded.found) yield { key, data: loaded.data, expiresAt: loaded.expiresAt }
       else if (loaded.reason === 'malformed') onUnreadable?.(key)
@@ -191,4 +205,9 @@ class CacheSessions implements SessionEngine {
   #keyOf(key: string): string {
     return this.#options.keyPrefix + key
   }
+}
+
+function cacheKeyVerdict(cookieValue: string): KeyVerdict {
+  const verdict = keyVerdict(cookieValue)
+  return verdict === 'ask' && cookieValue.startsWith(OTHER_ENGINE) ? 'unknown' : verdict
 }

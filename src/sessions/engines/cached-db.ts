@@ -86,6 +86,7 @@ export function createCachedDbSessions(
 class CachedDbSessions implements SessionEngine {
   readonly name = 'cached_db'
   readonly isServerSide = true
+  readonly lists = true
   readonly #db: SessionEngine
   readonly #cache: SessionCache
   readonly #slots: SessionSlots

@@ -40,6 +40,7 @@ export function createDbSessions(table: SessionTable, options: DbSessionsOptions
 class DbSessions implements SessionEngine {
   readonly name = 'db'
   readonly isServerSide = true
+  readonly lists = true
   readonly admits = keyVerdict
   readonly #table: SessionTable
   readonly #options: DbSessionsOptions

@@ -43,6 +43,9 @@ export interface FileSessionsOptions {
   readonly files?: FileCalls
 }
 
+/** A sweep looks at so many files at the same time: it keeps the thread pool busy, and leaves room in its queue. */
+const SWEPT_AT_ONCE = 8
+
 /** How often a change is computed anew because Django, which takes no lock, wrote the file meanwhile. */
 const MAX_RETRIES = 20
 
@@ -72,6 +75,7 @@ type Update = Extract<Transition, { kind: 'update' }>
 class FileSessions implements SessionEngine {
   readonly name = 'file'
   readonly isServerSide = true
+  readonly lists = true
   readonly admits = fileKeyVerdict
   readonly #folder: SessionFolder
   readonly #locks: FolderLocks
@@ -166,9 +170,12 @@ class FileSessions implements SessionEngine {
     for (let isWhole = false; !isWhole; ) {
       isWhole = this.#sweep === undefined
       this.#sweep ??= await this.#folder.list()
-      for (let entry = await this.#sweep.read(); entry !== null; entry = await this.#sweep.read()) {
-        if (await this.#clear(entry.name)) count++
+      for (;;) {
+        const names = await readNames(this.#sweep, Math.min(SWEPT_AT_ONCE, limit - count))
+        const cleared = await Promise.all(names.map((name) => this.#clear(name)))
+        count += cleared.filter(Boolean).length
         if (count >= limit) return count
+        if (names.length === 0) break
       }
       await this.#endSweep()
     }
@@ -261,7 +268,10 @@ class FileSessions implements SessionEngine {
     if (!loaded.found && loaded.reason === 'not_found') await this.#folder.removeLeftOver(name, this.#options.clock())
     if (!isExpired(loaded)) return false
     // Once more under the lock: it may have been renewed meanwhile.
-    return await this.#locks.hold(key, async () => isExpired(await this.#load(key)) && (await this.#folder.remove(key)))
+    return await this.#locks.hold(
+      key,
+      async () => isExpired(await this.#load(key)) && (await this.#folder.removeExpired(key)),
+    )
   }
 
   async #endSweep(): Promise<void> {
@@ -272,6 +282,17 @@ class FileSessions implements SessionEngine {
 }
 
 const gone: TransitionResult = { kind: 'gone', reason: 'not_found' }
+
+/** The next names of a listing, at most so many; none at its end. */
+async function readNames(listing: Dir, count: number): Promise<string[]> {
+  const names: string[] = []
+  while (names.length < count) {
+    const entry = await listing.read()
+    if (entry === null) break
+    names.push(entry.name)
+  }
+  return names
+}
 
 function isUnreadable(reason: AbsenceReason): boolean {
   return reason === 'bad_signature' || reason === 'malformed'

@@ -1,9 +1,11 @@
 import type { SessionData } from '../../django/json.ts'
 import type { Clock } from '../../lib/clock.ts'
+import { withinDeadline } from '../deadline.ts'
 import type { KeyVerdict, LoadResult, SessionEngine, SessionEntry, Transition, TransitionResult } from '../engine.ts'
 import { createKeyMemory } from '../key-memory.ts'
 import { createKeyQueue } from '../key-queue.ts'
 import { Mover, type Place, readMark } from '../moving.ts'
+import { type Scheduler, systemScheduler } from '../scheduler.ts'
 import { storeUnavailable } from '../store-failure.ts'
 
 export interface ReadAlsoOptions {
@@ -13,6 +15,13 @@ export interface ReadAlsoOptions {
    * of stores in which not all gateways are replaced at once.
    */
   readonly moves: 'to main' | 'never'
+  /**
+   * For the whole of an operation, in milliseconds: an operation asks both stores, some several times, and each of these
+   * calls has a deadline of its own. Default: none.
+   */
+  readonly timeoutMs?: number
+  /** Default: the system's. */
+  readonly scheduler?: Scheduler
   readonly clock: Clock
   /** A fresh random key (`django/session-key.ts`). */
   readonly newKey: () => string
@@ -49,6 +58,7 @@ export function createReadAlsoEngine(
 class ReadAlsoEngine implements SessionEngine {
   readonly name: string
   readonly isServerSide = true
+  readonly lists: boolean
   readonly #main: SessionEngine
   readonly #also: SessionEngine
   /** Sessions move from here … */
@@ -56,18 +66,29 @@ class ReadAlsoEngine implements SessionEngine {
   /** … to here, by us or by others. */
   readonly #to: SessionEngine
   readonly #moves: boolean
+  readonly #inTime: <T>(running: Promise<T>) => Promise<T>
   readonly #mover: Mover
   /** Fifty parallel changes of a session that has not moved yet are one move, not fifty that help each other. */
   readonly #inTurn = createKeyQueue<string>()
   readonly #ended = createKeyMemory(ENDED_KEYS_REMEMBERED)
 
-  constructor(main: SessionEngine, also: SessionEngine, { moves, clock, newKey }: ReadAlsoOptions) {
+  constructor(main: SessionEngine, also: SessionEngine, options: ReadAlsoOptions) {
+    const { moves, clock, newKey, timeoutMs, scheduler = systemScheduler } = options
     this.name = main.name
+    this.lists = main.lists && also.lists
     this.#main = main
     this.#also = also
     this.#moves = moves === 'to main'
     this.#from = this.#moves ? also : main
     this.#to = this.#moves ? main : also
+    this.#inTime = (running) =>
+      timeoutMs === undefined
+        ? running
+        : withinDeadline(running, {
+            timeoutMs,
+            scheduler,
+            onExpire: () => storeUnavailable(`the session stores did not answer within ${timeoutMs} ms`),
+          })
     this.#mover = new Mover({ from: this.#from, to: this.#to, clock, newKey })
   }
 
@@ -77,13 +98,13 @@ class ReadAlsoEngine implements SessionEngine {
   }
 
   async load(key: string): Promise<LoadResult> {
-    const place = await this.#mover.locate(key)
+    const place = await this.#inTime(this.#mover.locate(key))
     if (place.at === 'nowhere') return { found: false, reason: place.reason }
     return { found: true, data: place.data, expiresAt: place.expiresAt }
   }
 
   async create(data: SessionData): Promise<string> {
-    const key = await this.#main.create(data)
+    const key = await this.#inTime(this.#main.create(data))
     if (this.#main === this.#to) this.#ended.add(key)
     return key
   }
@@ -94,7 +115,21 @@ class ReadAlsoEngine implements SessionEngine {
     return await this.#main.adopt(entry)
   }
 
+  /** What is abandoned after the deadline may still move the session, but changes nothing in it. */
   async transition(key: string, decide: Decide): Promise<TransitionResult> {
+    let isAbandoned = false
+    const decideInTime: Decide = (now) => {
+      if (isAbandoned) throw storeUnavailable('nobody waits for this change any more')
+      return decide(now)
+    }
+    try {
+      return await this.#inTime(this.#transition(key, decideInTime))
+    } finally {
+      isAbandoned = true
+    }
+  }
+
+  async #transition(key: string, decide: Decide): Promise<TransitionResult> {
     let isOriginEnded = false
     for (let step = 0; step < MAX_STEPS; step++) {
       const changed = await this.#changeThere(key, decide, isOriginEnded)
@@ -167,8 +202,7 @@ class ReadAlsoEngine implements SessionEngine {
   }
 
   async #endOrigin(key: string): Promise<void> {
-    await this.#mover.ensureApart()
-    await this.#from.delete(key)
+    await this.#mover.endOrigin(key)
     this.#ended.add(key)
   }
 

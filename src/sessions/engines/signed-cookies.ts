@@ -66,6 +66,7 @@ export function createSignedCookieSessions(options: SignedCookieSessionsOptions)
   return {
     name: 'signed_cookies',
     isServerSide: false,
+    lists: false,
     admits: admitCookie,
     load: async (key) => read(key),
     create: async (data) => write(data),

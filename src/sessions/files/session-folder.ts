@@ -154,14 +154,20 @@ export class SessionFolder {
 
   /** Removes a session file; false if there was none. Of two that remove one file, exactly one is told true. */
   async remove(key: string): Promise<boolean> {
+    const isOurs = await this.removeExpired(key)
+    if (isOurs) await this.#sync()
+    return isOurs
+  }
+
+  /** The same for what is over: if it is there again after the machine has crashed, it still is. So nothing is synced. */
+  async removeExpired(key: string): Promise<boolean> {
     try {
       await this.#files.unlink(this.#pathOf(key))
+      return true
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return false
       throw error
     }
-    await this.#sync()
-    return true
   }
 
   /**

@@ -15,6 +15,12 @@ export interface CacheListIndexOptions {
 /** A session and the end of its note. */
 type Entry = readonly [key: string, expiresAt: EpochMs]
 
+/**
+ * Half a hash, so that it fits into the 250 bytes of memcached's keys behind any prefix that a session's key fits behind. Two
+ * users with the same half would share a list, which does no harm: whoever looks asks the sessions whose they are.
+ */
+const DIGEST_LENGTH = 32
+
 /** How often a list is written anew because another process was faster. */
 const MAX_RETRIES = 100
 
@@ -31,9 +37,10 @@ export function userIndexKeyPrefix({ keyPrefix, version }: CacheKeyLayout): stri
 export function createCacheListIndex(cache: SessionCache, options: CacheListIndexOptions): UserIndex {
   const { keyPrefix, clock, maxSessions = 2000 } = options
   const inTurn = createKeyQueue<string>()
+  const keyOf = (userId: string): string => keyPrefix + userIdDigest(userId).slice(0, DIGEST_LENGTH)
 
   async function change(userId: string, edit: (entries: Map<string, EpochMs>) => boolean): Promise<void> {
-    const cacheKey = keyPrefix + userIdDigest(userId)
+    const cacheKey = keyOf(userId)
     await inTurn(cacheKey, async () => {
       for (let attempt = 0; attempt < MAX_RETRIES; attempt++) {
         const value = await cache.get(cacheKey)
@@ -68,7 +75,7 @@ export function createCacheListIndex(cache: SessionCache, options: CacheListInde
       }),
     forget: (userId, key) => change(userId, (entries) => entries.delete(key)),
     async *keysOf(userId) {
-      const value = await cache.get(keyPrefix + userIdDigest(userId))
+      const value = await cache.get(keyOf(userId))
       for (const [key] of livingEntries(value, clock())) yield key
     },
     clearExpired: async () => 0,

@@ -1,7 +1,7 @@
 import type { Dir } from 'node:fs'
 import { lstat, mkdir, open, opendir, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isFileKey } from '../../django/session-key.ts'
+import { isSessionKey } from '../../django/session-key.ts'
 import type { Clock, EpochMs } from '../../lib/clock.ts'
 import { syncFolder } from '../folder-sync.ts'
 import { isErrno, storeUnavailable } from '../store-failure.ts'
@@ -46,7 +46,8 @@ class FileUserIndex implements UserIndex {
   }
 
   async note(userId: string, key: string, expiresAt: EpochMs): Promise<void> {
-    if (!isFileKey(key)) throw new TypeError('no key of a session file')
+    // Not only those of files: of a session that is still in another store (`read_also`) the key may have other characters.
+    if (!isSessionKey(key)) throw new TypeError('no key of a session')
     const folder = this.#folderOf(userId)
     await guard(async () => {
       for (let attempt = 1; ; attempt++) {
@@ -126,8 +127,8 @@ async function refuseForeignFolder(path: string): Promise<void> {
 
 async function* notesIn(folder: string): AsyncGenerator<Note, undefined> {
   for await (const name of namesIn(folder)) {
-    const [, key, end] = /^([a-z0-9]+)\.(-?\d+)$/.exec(name) ?? []
-    if (key !== undefined) yield { name, key, expiresAt: Number(end) }
+    const [, key = '', end] = /^([\w.:-]+)\.(-?\d+)$/.exec(name) ?? []
+    if (isSessionKey(key)) yield { name, key, expiresAt: Number(end) }
   }
   return undefined
 }

@@ -22,9 +22,7 @@ export interface PostgresUserIndexOptions {
 const PAGE_ROWS = 500
 const BATCH_TIMEOUT_MS = 30_000
 
-/** The lock is that of `postgres-schema.ts`, for the same reason: workers that start together create one after another. */
-export const CREATE_USER_TABLE_SQL = [
-  `SELECT pg_advisory_xact_lock(${0x73676174})`,
+const CREATE_USER_TABLE_SQL = [
   'CREATE TABLE IF NOT EXISTS "sessiongate_user_session" ("user_id" varchar(200) NOT NULL, ' +
     '"session_key" varchar(128) NOT NULL, "expire_date" timestamp with time zone NOT NULL, ' +
     'PRIMARY KEY ("user_id", "session_key"))',
@@ -58,7 +56,7 @@ const statements = {
 } as const satisfies Record<string, PostgresStatement>
 
 /**
- * The index in a table `sessiongate_user_session` beside Django's, which Django does not mind: about 250 bytes for each
+ * The index in a table `sessiongate_user_session` beside Django's, which Django does not mind: 150 to 250 bytes for each
  * session, its indexes included. A note is one statement.
  *
  * @throws {GatewayError} `ERR_STORE_UNAVAILABLE` when the URL, or a certificate that it names, cannot be read.
@@ -133,10 +131,12 @@ class PostgresUserIndex implements UserIndex {
   async #createTable(call: PostgresCall, cause: unknown): Promise<void> {
     if (!this.#options.create) {
       const wayOut = `set database.create: true, or run ${CREATE_USER_TABLE_SQL}`
-      const what = `PostgreSQL at ${this.#place} has no table sessiongate_user_session, which session.user_id needs`
+      const what = `PostgreSQL at ${this.#place} has no table sessiongate_user_session, which session.user_index needs`
       throw storeUnavailable(`${what}: ${wayOut}`, cause)
     }
-    await this.#pool.write(call, (run) => run({ text: CREATE_USER_TABLE_SQL }))
+    // The lock is that of `postgres-schema.ts`, for the same reason: workers that start together create one after another.
+    const text = `SELECT pg_advisory_xact_lock(${0x73676174}); ${CREATE_USER_TABLE_SQL}`
+    await this.#pool.write(call, (run) => run({ text }))
   }
 }
 

@@ -27,7 +27,7 @@ const SCAN_COUNT = 500
 
 /**
  * The index in Redis, a sorted set for each user whose scores are the sessions' ends, under one key, so that a cluster can
- * have it: about 100 bytes for each session. It goes by itself with the last of them. What a failover loses of the sessions
+ * have it: 150 to 250 bytes for each session. It goes by itself with the last of them. What a failover loses of the sessions
  * it may lose of the index; a session is noted again after an hour.
  */
 export function createRedisUserIndex(options: RedisUserIndexOptions): UserIndex {
