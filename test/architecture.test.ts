@@ -33,6 +33,7 @@ const wiring: ReadonlySet<string> = new Set([
   'route-parts.ts',
   'session-parts.ts',
   'store-parts.ts',
+  'user-index-parts.ts',
   'housekeeping.ts',
   'explanation.ts',
 ])

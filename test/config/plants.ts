@@ -182,6 +182,7 @@ export const formPlants: readonly Plant[] = [
   setting('session.auth_key', '', /auth_key must be a key of the session that is not empty/),
   setting('session.salt_class', '${PLANTED_NOBODY}', /PLANTED_NOBODY is not set/),
   setting('session.user_id', '${file:/planted/nothing}', /\/planted\/nothing cannot be read/),
+  setting('session.user_index', 'often', /user_index must be true or false/),
   setting('session.clear_expired.batch', 0, /batch must be a whole number/),
   setting('signing.ttl', '90s', /ttl must be at most 60s/),
   setting('signing.bind', 'both', /bind must be one of/),

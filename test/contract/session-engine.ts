@@ -59,6 +59,7 @@ function describeEveryEngine(prepare: Prepare, traits: EngineTraits): void {
   test('says what it is', async () => {
     await using fixture = await prepare()
     assert.equal(fixture.engine.isServerSide, traits.isServerSide)
+    assert.equal(fixture.engine.lists, traits.isServerSide && traits.lists !== false)
     assert.match(fixture.engine.name, /^[a-z_]+$/)
     await fixture.engine.ping()
   })

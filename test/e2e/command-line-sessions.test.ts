@@ -60,12 +60,54 @@ describe('sessions', () => {
     assert.equal((await folder.run(`sessiongate sessions revoke ${other.id}`)).code, 0)
   })
 
+  test('of one user are listed and revoked, with a word that all are looked into', async () => {
+    await using folder = await openCommandFolder(config.replace('session: {', 'session: { user_id: userInfo.id, '))
+    const ids: string[] = []
+    for (const n of [1, 2]) ids.push((await folder.store(`{"userInfo":{"id":7.0},"n":${n}}`)).id)
+    await folder.store('{"userInfo":{"id":"ada"}}')
+    const nobody = await folder.store('{"n":3}')
+    const listed = await folder.run('sessiongate sessions list --json --user 7')
+    const listedIds = listed.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).id)
+    assert.deepEqual(listedIds.toSorted(), ids.toSorted())
+    assert.equal(listed.stderr, 'there is no index of users: every session is looked into\n')
+    const { code, stdout } = await folder.run('sessiongate sessions revoke --user 7')
+    assert.equal(code, 0)
+    const revoked = stdout.split('\n').filter((line) => line.startsWith('revoked '))
+    assert.deepEqual(revoked.toSorted(), ids.map((id) => `revoked ${id}`).toSorted())
+    assert.equal((await folder.run('sessiongate sessions revoke --user 7')).code, 1)
+    assert.equal((await folder.run('sessiongate sessions revoke --user ada')).code, 0)
+    assert.equal(JSON.parse((await folder.run('sessiongate sessions list --json')).stdout).id, nobody.id)
+  })
+
+  for (const [why, line] of [
+    ['neither ids nor a user', 'revoke'],
+    ['both', 'revoke 0mHNQ3bYw5Yl5tqcKQ8y0g --user 7'],
+    ['a user where no path of the id is set', 'list --user 7'],
+  ]) {
+    test(`are not looked for by wrong usage: ${why}`, async () => {
+      await using folder = await openCommandFolder(config)
+      await folder.store('{"n":1}')
+      const { code, stdout, stderr } = await folder.run(
+        `sessiongate sessions ${line} 2>&1 >/dev/null | head -n 1 >&2; true`,
+      )
+      assert.deepEqual([code, stdout], [0, ''])
+      assert.match(stderr, /^sessiongate: (name the public ids|whose a session is)/)
+      assert.equal((await folder.run(`sessiongate sessions ${line}`)).code, 2)
+    })
+  }
+
   test('that have expired are cleared in batches, and only those', async () => {
     await using folder = await openCommandFolder(config)
     const { id } = await folder.store('{"n":1}')
     for (const n of [2, 3, 4]) await folder.store(`{"n":${n}}`, Date.now() - 15 * 86_400_000)
-    const { code, stdout, stderr } = await folder.run('sessiongate sessions clear-expired --batch 2')
-    assert.deepEqual([code, stdout, stderr], [0, '3 expired sessions cleared\n', '2 cleared so far\n'])
+    const { code, stdout, stderr } = await folder.run('sessiongate sessions clear-expired --batch 2 --pause 1ms')
+    assert.deepEqual([code, stdout, stderr], [0, '3 expired sessions cleared\n', ''])
+    const none = await folder.run('sessiongate sessions clear-expired --json')
+    assert.deepEqual([none.code, none.stdout], [0, '{"cleared":0}\n'])
+    assert.equal((await folder.run('sessiongate sessions clear-expired --pause soon')).code, 2)
     assert.match((await folder.run('sessiongate sessions list')).stdout, new RegExp(id))
   })
 

@@ -48,6 +48,15 @@ async function adapted(example: string, folder: CommandFolder): Promise<string> 
     .replace('--upstream legacy', '--upstream app')
   const [, from] = /< (\S+)$/.exec(line) ?? []
   if (from !== undefined) await folder.write(from.slice(folder.path.length + 1), encoded('{"userInfo":{"name":"Zoë"}}'))
+  // A store, and another one to copy it to.
+  if (line.includes('config/old.yaml')) {
+    await folder.write('config/old.yaml', demo)
+    await folder.write('config/new.yaml', demo.replace('session:\n', 'session:\n  engine: file\n  file_path: ./var\n'))
+  }
+  if (line.includes('sessions index')) {
+    await folder.write('config/indexed.yaml', demo.replace('session:\n', 'session:\n  user_index: true\n'))
+    return `${line} --config config/indexed.yaml`
+  }
   const [id] = /\b[\w-]{22}\b/.exec(line) ?? []
   return id === undefined ? line : line.replace(id, (await folder.store('{"userInfo":{"name":"Ada"}}')).id)
 }

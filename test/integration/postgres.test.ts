@@ -85,6 +85,12 @@ describe('Django’s session table in PostgreSQL', { skip }, () => {
     })
   }
 
+  test('cuts a date of Django’s off at the millisecond, however far ahead it is', async () => {
+    await using table = await openDjangoTable()
+    await database.sql("UPDATE django_session SET expire_date = '5807-12-31 23:59:59.999999+00'")
+    assert.equal((await table.find(KEY))?.expiresAt, Date.UTC(5807, 11, 31, 23, 59, 59, 999))
+  })
+
   test('takes a row for expired from its microsecond on', async () => {
     await using _made = await openDjangoTable()
     for (const [ms, isExpired] of [

@@ -181,10 +181,16 @@ class Connection {
   #cut(how: 'reset' | 'close'): void {
     for (const lane of this.#lanes) lane.stop()
     for (const socket of [this.#client, this.#server]) {
-      if (how === 'reset') socket.resetAndDestroy()
+      if (how === 'reset') reset(socket)
       else socket.destroySoon()
     }
   }
+}
+
+/** Behind a FIN the system resets no more, and Node then never tells that the socket is closed. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 interface LaneParts {
@@ -303,7 +309,7 @@ class Lane {
     const { to } = this.#parts
     if (what === 'lost') {
       this.stop()
-      to.resetAndDestroy()
+      reset(to)
     } else if (what === 'end') {
       if (!this.#hasEnded) to.end()
       this.#hasEnded = true

@@ -33,6 +33,7 @@ test('the smallest file has every default', async () => {
       saltClass: 'SessionStore',
       authKey: 'userInfo',
       userId: undefined,
+      userIndex: false,
       duplicateCookies: 'last',
       expiryDates: 'iso',
       maxAgeMs: undefined,
@@ -132,6 +133,11 @@ test('ages are seconds where no unit is written', async () => {
   const { config } = await loadText(withSections('session: { cookie_age: 1209600, max_age: 3600 }'))
   assert.equal(config.session.cookieAgeMs, 1_209_600_000)
   assert.equal(config.session.maxAgeMs, 3_600_000)
+})
+
+test('an index of users is kept where the file says so', async () => {
+  const { config } = await loadText(withSections('session: { user_id: userInfo.id, user_index: true }'))
+  assert.deepEqual([config.session.userId, config.session.userIndex], ['userInfo.id', true])
 })
 
 test('null turns off what can be off', async () => {

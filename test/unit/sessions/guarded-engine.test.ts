@@ -34,6 +34,7 @@ function fakeEngine(world: World): SessionEngine {
   return {
     name: 'fake',
     isServerSide: true,
+    lists: true,
     admits: () => 'ask',
     load: () => call('load', { found: false, reason: 'not_found' }),
     create: () => call('create', 'fresh'),

@@ -1,75 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { jsonText, type SessionData } from '../../../src/django/json.ts'
-import { jsonSerializer } from '../../../src/sessions/caches/json-serializer.ts'
-import { createMemoryCache } from '../../../src/sessions/caches/memory.ts'
-import type { SessionCache } from '../../../src/sessions/caches/session-cache.ts'
-import type { SessionEngine, Transition } from '../../../src/sessions/engine.ts'
-import { createCacheSessions } from '../../../src/sessions/engines/cache.ts'
-import { createIndexedEngine, type IndexedEngine } from '../../../src/sessions/indexed-engine.ts'
-import { storeUnavailable } from '../../../src/sessions/store-failure.ts'
-import { compileUserId, type UserIndex } from '../../../src/sessions/user-index.ts'
-import { createMemoryUserIndex } from '../../../src/sessions/user-indexes/memory.ts'
+import { createIndexedEngine } from '../../../src/sessions/indexed-engine.ts'
+import { compileUserId } from '../../../src/sessions/user-index.ts'
 import { changeCache } from '../../contract/cache-double.ts'
-import { EngineWorld, sessionOf } from '../../contract/session-engine-world.ts'
-
-class IndexedWorld extends EngineWorld {
-  readonly cache: SessionCache = createMemoryCache(this)
-  readonly index: UserIndex = createMemoryUserIndex(this.clock)
-  /** The calls to the index, `note 7`. */
-  readonly calls: string[] = []
-  /** Called before each of them; may throw, or wait. */
-  before: (call: string) => Promise<void> = async () => {}
-  nowMs = 1
-
-  /** The sessions without an index, as Django has them. */
-  get bare(): SessionEngine {
-    return this.#sessions(this.cache)
-  }
-
-  /** One process of the gateway. */
-  connect(cache: SessionCache = this.cache): IndexedEngine {
-    const { index } = this
-    const call = async (name: string): Promise<void> => {
-      this.calls.push(name)
-      await this.before(name)
-    }
-    const told: UserIndex = {
-      async note(userId, key, expiresAt) {
-        await call(`note ${userId}`)
-        await index.note(userId, key, expiresAt)
-      },
-      async forget(userId, key) {
-        await call(`forget ${userId}`)
-        await index.forget(userId, key)
-      },
-      keysOf: (userId) => index.keysOf(userId),
-      clearExpired: (limit) => index.clearExpired(limit),
-      [Symbol.asyncDispose]: async () => {},
-    }
-    const scheduler = { nowMs: () => this.nowMs, after: () => () => {} }
-    const userIdOf = compileUserId(['userInfo', 'id'])
-    return createIndexedEngine(this.#sessions(cache), told, { ...this, userIdOf, scheduler, maxNotes: 100 })
-  }
-
-  #sessions(cache: SessionCache): SessionEngine {
-    return createCacheSessions(cache, { ...this, serializer: jsonSerializer, keyPrefix: 'p:' })
-  }
-}
-
-/** A session of that user. */
-function of(id: unknown): SessionData {
-  return sessionOf(`{"userInfo":{"id":${jsonText(id)}}}`)
-}
-
-function becoming(id: unknown): (now: SessionData) => Transition {
-  return () => ({ kind: 'update', data: of(id) })
-}
-
-async function keysOf(engine: IndexedEngine, userId: string): Promise<string[]> {
-  return (await Array.fromAsync(engine.sessionsOfUser(userId))).map(({ key }) => key).toSorted()
-}
+import { sessionOf } from '../../contract/session-engine-world.ts'
+import { becoming, IndexedWorld, keysOf, of } from './indexed-world.ts'
 
 describe('an engine with an index of users', () => {
   test('finds the sessions of a user and nobody else\u2019s, in every process', async () => {
@@ -159,7 +95,10 @@ describe('an engine with an index of users', () => {
     const [met, unmet] = [await world.bare.create(of(7)), await world.bare.create(of(7))]
     await engine.load(met)
     assert.deepEqual(await keysOf(engine, '7'), [met])
-    assert.equal(await engine.noteAll(), 2)
+    await world.bare.create(sessionOf('{"cart":1}'))
+    const seen: number[] = []
+    assert.equal(await engine.noteAll((count) => seen.push(count)), 2)
+    assert.deepEqual(seen, [1, 2, 3])
     assert.deepEqual(await keysOf(engine, '7'), [met, unmet].toSorted())
   })
 
@@ -211,74 +150,6 @@ describe('an engine with an index of users', () => {
     const world = new IndexedWorld()
     const bare = { ...world.bare, isServerSide: false }
     assert.throws(() => createIndexedEngine(bare, world.index, { ...world, userIdOf: () => undefined }), TypeError)
-  })
-})
-
-describe('an engine whose index of users fails', () => {
-  const failing = async (call: string): Promise<void> => {
-    if (call.startsWith('note')) throw storeUnavailable('the index failed')
-  }
-  const failure = { code: 'ERR_STORE_UNAVAILABLE', message: 'the index failed' }
-
-  test('stores no change that could not be found', async () => {
-    const world = new IndexedWorld()
-    const engine = world.connect()
-    const key = await engine.create(sessionOf('{"a":1}'))
-    world.before = failing
-    await assert.rejects(engine.transition(key, becoming(7)), failure)
-    assert.deepEqual((await world.bare.load(key)).found && (await world.bare.load(key)), {
-      found: true,
-      data: sessionOf('{"a":1}'),
-      expiresAt: world.now + 1_000_000,
-    })
-    assert.equal((await engine.transition(key, () => ({ kind: 'update', data: sessionOf('{"b":2}') }))).kind, 'stored')
-  })
-
-  test('ends a session that is new, or new under its key', async () => {
-    const world = new IndexedWorld()
-    const engine = world.connect()
-    const key = await engine.create(of(7))
-    world.before = failing
-    await assert.rejects(engine.create(of(7)), failure)
-    await assert.rejects(
-      engine.transition(key, (data) => ({ kind: 'cycle', data })),
-      failure,
-    )
-    assert.deepEqual(await Array.fromAsync(engine.entries()), [])
-  })
-
-  test('goes on reading, and tries again a second later', async () => {
-    const world = new IndexedWorld()
-    const engine = world.connect()
-    const key = await world.bare.create(of(7))
-    world.before = failing
-    for (let i = 0; i < 5; i++) assert.ok((await engine.load(key)).found)
-    assert.deepEqual(world.calls, ['note 7'])
-    world.before = async () => {}
-    world.nowMs += 1000
-    await engine.load(key)
-    assert.deepEqual(await keysOf(engine, '7'), [key])
-  })
-
-  test('deletes all the same, and never minds what is left in the index', async () => {
-    const world = new IndexedWorld()
-    const engine = world.connect()
-    const key = await engine.create(of(7))
-    world.before = async () => {
-      throw storeUnavailable('the index failed')
-    }
-    assert.equal(await engine.delete(key), true)
-    assert.deepEqual(await keysOf(engine, '7'), [])
-  })
-
-  test('lets the refusal of a change out as it is', async () => {
-    const engine = new IndexedWorld().connect()
-    const key = await engine.create(of(7))
-    const refusal = new Error('refused')
-    const refuse = (): Transition => {
-      throw refusal
-    }
-    await assert.rejects(engine.transition(key, refuse), (error) => error === refusal)
   })
 })
 

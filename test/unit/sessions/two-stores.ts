@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { SessionData } from '../../../src/django/json.ts'
+import { type SessionData, writeSessionData } from '../../../src/django/json.ts'
 import type { EpochMs } from '../../../src/lib/clock.ts'
 import {
   type AbsenceReason,
@@ -17,7 +17,7 @@ import { storeUnavailable } from '../../../src/sessions/store-failure.ts'
 import { sessionOf } from '../../contract/session-engine-world.ts'
 
 /** Lets one step of a store happen, whenever that is: at once, or when the test says so. */
-export type Step = <T>(name: string, effect: () => T) => Promise<T>
+export type Step = <T>(name: string, effect: () => T, key?: string) => Promise<T>
 
 export const atOnce: Step = async (_name, effect) => effect()
 
@@ -54,12 +54,13 @@ export class PlainStore {
 
   /** The store as one process sees it. */
   connect(step: Step): SessionEngine {
-    // What is done to other sessions does not matter for the order.
-    const run = <T>(name: string, effect: () => T, key = KEY): Promise<T> =>
-      (key === KEY ? step : atOnce)(`${this.name}.${name}`, () => {
+    const run = <T>(name: string, effect: () => T, key?: string): Promise<T> => {
+      const safely = (): T => {
         if (this.isDown) throw storeUnavailable(`${this.name} is down`)
         return effect()
-      })
+      }
+      return step(`${this.name}.${name}`, safely, key)
+    }
     const admits = this.hasFileKeys ? fileKeyVerdict : keyVerdict
     const transition = (key: string, decide: (now: SessionData) => Transition) =>
       run('transition', () => this.#change(key, decide), key)
@@ -68,6 +69,7 @@ export class PlainStore {
     return {
       name: 'db',
       isServerSide: true,
+      lists: true,
       admits,
       load: (key) => run('load', () => this.#read(key), key),
       create: (data) => run('create', () => this.#insert(this.#newKey(), data, undefined) ?? assert.fail()),
@@ -158,11 +160,18 @@ export class TwoStores {
   /** A gateway to which sessions move (`to main`), or one that is not so far yet (`never`). */
   connect(step: Step, moves: ReadAlsoOptions['moves'] = 'to main'): SessionEngine {
     const [main, also] = moves === 'to main' ? [this.new, this.old] : [this.old, this.new]
-    return createReadAlsoEngine(main.connect(step), also.connect(step), { moves, ...this.#keys })
+    return createReadAlsoEngine(main.connect(ofTheSession(step)), also.connect(ofTheSession(step)), {
+      moves,
+      ...this.#keys,
+    })
   }
 
   mover(step: Step): Mover {
-    return new Mover({ from: this.old.connect(step), to: this.new.connect(step), ...this.#keys })
+    return new Mover({
+      from: this.old.connect(ofTheSession(step)),
+      to: this.new.connect(ofTheSession(step)),
+      ...this.#keys,
+    })
   }
 
   get #keys() {
@@ -270,6 +279,11 @@ export class TwoStores {
   }
 }
 
+/** What is done to other sessions happens at once: for the one it does not matter when. */
+function ofTheSession(step: Step): Step {
+  return (name, effect, key = KEY) => (key === KEY ? step : atOnce)(name, effect)
+}
+
 /** The first so many steps of a process that dies then; the last of them is done, and nobody learns of it. */
 export function dyingAfter(steps: number, step: Step): Step {
   let left = steps
@@ -309,6 +323,12 @@ export function sleepingBefore(...stops: readonly number[]): Sleeper {
     asleep: async () => await nights[woken]?.begun.promise,
     wakeUp: () => nights[woken++]?.over.resolve(),
   }
+}
+
+/** The JSON of a session; undefined if it is not found. */
+export async function loaded(engine: SessionEngine, key = KEY): Promise<string | undefined> {
+  const result = await engine.load(key)
+  return result.found ? writeSessionData(result.data) : undefined
 }
 
 function numberIn(data: SessionData): number {

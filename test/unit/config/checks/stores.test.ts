@@ -228,6 +228,14 @@ const errors: [why: string, text: string, path: string, message: RegExp][] = [
     'session.read_also',
     /signed_cookies keeps none/,
   ],
+  // The index of users
+  ['an index of nobody', file('user_index: true'), 'session.user_index', /user_index needs user_id/],
+  [
+    'an index of cookies',
+    file('engine: signed_cookies, user_id: userInfo.id, user_index: true'),
+    'session.user_index',
+    /signed_cookies keeps none/,
+  ],
   [
     'a memory to move from',
     file('read_also: { engine: cache }', 'caches: { default: { backend: memory } }'),

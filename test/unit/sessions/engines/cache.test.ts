@@ -63,6 +63,16 @@ describe('the cache engine', () => {
     assert.deepEqual(keys, [`:1:django.contrib.sessions.cache${result.key}`])
   })
 
+  test('a change that loses by chance, again and again, is not refused for it', async () => {
+    const world = new EngineWorld()
+    const cache = createMemoryCache(world)
+    const key = await openOn(world, cache).create(sessionOf('{}'))
+    let defeats = 150
+    const losing = changeCache(cache, { replace: async (...it) => defeats-- <= 0 && (await cache.replace(...it)) })
+    const { kind } = await openOn(world, losing).transition(key, increment)
+    assert.equal(kind, 'stored')
+  })
+
   test('gives up on a session that is rewritten without end', async () => {
     const world = new EngineWorld()
     const cache = createMemoryCache(world)

@@ -77,6 +77,7 @@ export class SteppedWorld {
   }
 
   readonly cache: SessionCache = {
+    lists: false,
     get: (key) =>
       this.#step('cache.get', () => {
         const value = this.#cached.get(key)
@@ -210,6 +211,7 @@ export class SteppedWorld {
     return {
       name: 'db',
       isServerSide: true,
+      lists: true,
       admits: keyVerdict,
       load: () =>
         this.#step('row.find', () =>

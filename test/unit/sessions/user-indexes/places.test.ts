@@ -89,6 +89,17 @@ describe('the index of users in files', () => {
     assert.deepEqual(await readdir(join(root, user)), [`${key}.${later}`])
   })
 
+  test('notes keys that no file of a session has, as other stores may', async () => {
+    await using folder = await temporaryFolder()
+    await using index = createFileUserIndex({ directory: folder.path, clock })
+    const keys = ['UPPER_case:key.1', 'abcdefgh.5', 'abcdefgh']
+    for (const key of keys) await index.note('7', key, later)
+    assert.deepEqual(await keysOf(index, '7'), keys.toSorted())
+    await index.forget('7', 'abcdefgh.5')
+    assert.deepEqual(await keysOf(index, '7'), ['UPPER_case:key.1', 'abcdefgh'])
+    await assert.rejects(index.note('7', '../../key', later), TypeError)
+  })
+
   test('notes nothing in a folder that others may write', async () => {
     await using folder = await temporaryFolder()
     const root = join(folder.path, '.sessiongate-users')
