@@ -30,6 +30,7 @@ export interface UserIndex extends AsyncDisposable {
 
 /** A longer id is noted by its hash: the column of a database, and what an app may write, have their bounds. */
 const MAX_USER_ID_LENGTH = 200
+const HASHED = 'sha256:'
 
 /** The id of a session's user, or undefined if it is nobody's. */
 export type UserIdOf = (data: SessionData) => string | undefined
@@ -56,8 +57,10 @@ export function compileUserId(path: readonly string[]): UserIdOf {
 
 /** The id as the indexes know it, for one that a person typed. */
 export function storableUserId(id: string): string {
-  const isStorable = id.length <= MAX_USER_ID_LENGTH && id.isWellFormed() && !/\p{Cc}/u.test(id)
-  return isStorable ? id : `sha256:${createHash('sha256').update(id, 'utf16le').digest('hex')}`
+  // What looks like a hash is hashed as well, lest a name that somebody chose be the hash of another's.
+  const isStorable =
+    id.length <= MAX_USER_ID_LENGTH && id.isWellFormed() && !/\p{Cc}/u.test(id) && !id.startsWith(HASHED)
+  return isStorable ? id : `${HASHED}${createHash('sha256').update(id, 'utf16le').digest('hex')}`
 }
 
 /** An id as part of a key or a path: 64 characters of `0-9a-f`, whatever it is made of. */

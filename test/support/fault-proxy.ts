@@ -188,10 +188,7 @@ class Connection {
 }
 
 /** Behind a FIN the system resets no more, and Node then never tells that the socket is closed. */
-function reset(socket: Socket): void {
-  if (socket.writableEnded) socket.destroy()
-  else socket.resetAndDestroy()
-}
+const reset = (socket: Socket): Socket => (socket.writableEnded ? socket.destroy() : socket.resetAndDestroy())
 
 interface LaneParts {
   readonly direction: Direction
