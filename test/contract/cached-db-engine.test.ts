@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, before } from 'node:test'
@@ -20,6 +19,7 @@ import { type MemcachedServer, startMemcached } from '../support/memcached.ts'
 import { type PostgresDatabase, startPostgres } from '../support/postgres.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import { requireServer } from '../support/requirement.ts'
+import { scratchRoot } from '../support/scratch.ts'
 import { changeCache } from './cache-double.ts'
 import { describeSessionEngine } from './session-engine.ts'
 import type { EngineWorld, OpenStore, StoreUnderTest } from './session-engine-world.ts'
@@ -62,7 +62,7 @@ function onTop(
 }
 
 async function openSqlite(world: EngineWorld): Promise<Database> {
-  const folder = await mkdtemp(join(tmpdir(), 'sessiongate-cached-db-'))
+  const folder = await mkdtemp(join(scratchRoot(), 'sessiongate-cached-db-'))
   const path = join(folder, 'sessions.sqlite3')
   const open = () => openSqliteSessions({ ...world, useTz: true, path, create: 'ours', busyTimeoutMs: 5000 })
   await (await open())[Symbol.asyncDispose]()

@@ -1,5 +1,4 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { sqliteDateText } from '../../src/django/dates.ts'
@@ -10,6 +9,7 @@ import { openSqliteSessions } from '../../src/sessions/databases/sqlite.ts'
 import type { SessionEngine } from '../../src/sessions/engine.ts'
 import { createCacheSessions } from '../../src/sessions/engines/cache.ts'
 import { createReadAlsoEngine, type ReadAlsoOptions } from '../../src/sessions/engines/read-also.ts'
+import { scratchRoot } from '../support/scratch.ts'
 import { changeCache } from './cache-double.ts'
 import { describeSessionEngine } from './session-engine.ts'
 import type { EngineWorld, OpenStore, StoreUnderTest } from './session-engine-world.ts'
@@ -75,7 +75,7 @@ async function openMemory(world: EngineWorld): Promise<StoreUnderTest> {
 }
 
 async function openSqlite({ codec, expiryRules, clock, newKey }: EngineWorld): Promise<StoreUnderTest> {
-  const folder = await mkdtemp(join(tmpdir(), 'sessiongate-read-also-'))
+  const folder = await mkdtemp(join(scratchRoot(), 'sessiongate-read-also-'))
   const path = join(folder, 'sessions.sqlite3')
   const options = { codec, expiryRules, clock, newKey, useTz: true, path, create: 'ours', busyTimeoutMs: 5000 } as const
   const connect = () => openSqliteSessions(options)

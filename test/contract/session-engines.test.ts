@@ -1,5 +1,4 @@
 import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { sqliteDateText } from '../../src/django/dates.ts'
@@ -11,6 +10,7 @@ import { openSqliteSessions } from '../../src/sessions/databases/sqlite.ts'
 import { createCacheSessions } from '../../src/sessions/engines/cache.ts'
 import { createFileSessions } from '../../src/sessions/engines/file.ts'
 import { createSignedCookieSessions } from '../../src/sessions/engines/signed-cookies.ts'
+import { scratchRoot } from '../support/scratch.ts'
 import { changeCache } from './cache-double.ts'
 import { describeSessionEngine } from './session-engine.ts'
 
@@ -19,7 +19,7 @@ const allTraits = { isServerSide: true, isSigned: true, tellsExpired: true }
 describeSessionEngine(
   'db on SQLite',
   async (world) => {
-    const folder = await mkdtemp(join(tmpdir(), 'sessiongate-db-'))
+    const folder = await mkdtemp(join(scratchRoot(), 'sessiongate-db-'))
     const path = join(folder, 'sessions.sqlite3')
     const connect = () => openSqliteSessions({ ...world, useTz: true, path, create: 'ours', busyTimeoutMs: 5000 })
     await (await connect())[Symbol.asyncDispose]()
@@ -46,7 +46,7 @@ describeSessionEngine(
 describeSessionEngine(
   'file',
   async (world) => {
-    const directory = await mkdtemp(join(tmpdir(), 'sessiongate-file-'))
+    const directory = await mkdtemp(join(scratchRoot(), 'sessiongate-file-'))
     return {
       connect: async () => createFileSessions({ ...world, directory, prefix: 'sessionid', lockTimeoutMs: 5000 }),
       peek: (key) => readFile(join(directory, `sessionid${key}`), 'latin1').catch(() => undefined),

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before } from 'node:test'
 import { createMemcachedCache, memcachedFlags } from '../../src/sessions/caches/memcached.ts'
@@ -17,6 +16,7 @@ import { type Pgbouncer, startPgbouncer } from '../support/pgbouncer.ts'
 import { type PostgresDatabase, startPostgres } from '../support/postgres.ts'
 import { type RedisCluster, type RedisServer, startCluster, startRedis } from '../support/redis.ts'
 import { requireServer } from '../support/requirement.ts'
+import { scratchRoot } from '../support/scratch.ts'
 import { changeCache } from './cache-double.ts'
 import { describeUserIndex } from './user-index.ts'
 
@@ -57,7 +57,7 @@ describeUserIndex('in memory', async ({ clock }) => {
 })
 
 describeUserIndex('in files', async ({ clock }) => {
-  const directory = await mkdtemp(join(tmpdir(), 'sessiongate-users-'))
+  const directory = await mkdtemp(join(scratchRoot(), 'sessiongate-users-'))
   return {
     connect: async () => createFileUserIndex({ directory, clock }),
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true }),
@@ -65,7 +65,7 @@ describeUserIndex('in files', async ({ clock }) => {
 })
 
 describeUserIndex('on SQLite', async ({ clock }) => {
-  const folder = await mkdtemp(join(tmpdir(), 'sessiongate-users-'))
+  const folder = await mkdtemp(join(scratchRoot(), 'sessiongate-users-'))
   const path = join(folder, 'sessions.sqlite3')
   return {
     connect: async () => createSqliteUserIndex({ path, create: 'ours', busyTimeoutMs: 5000, clock }),
