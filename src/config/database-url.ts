@@ -97,15 +97,15 @@ function portOf({ port, query }: StoreUrl): number | undefined {
   return isOne ? number : undefined
 }
 
-/** What the words of `sslmode` protect from; all but the last two want a certificate that is valid for the host. */
+/**
+ * What the words of `sslmode` protect from, in the meaning of libpq, as `sessions/databases/postgres-address.ts` follows
+ * them. Not `allow` and `prefer`: somebody in between could talk the two out of encrypting.
+ */
 const protections: Readonly<Record<string, Protection>> = {
-  allow: 'verified',
-  prefer: 'verified',
-  require: 'verified',
+  disable: 'plain',
+  require: 'encrypted',
   'verify-ca': 'verified',
   'verify-full': 'verified',
-  'no-verify': 'encrypted',
-  disable: 'plain',
 }
 
 function protectionOf({ query }: StoreUrl, host: string): Protection | Flaw {
@@ -121,7 +121,14 @@ function protectionOf({ query }: StoreUrl, host: string): Protection | Flaw {
   const protection = Object.hasOwn(protections, mode ?? 'disable') ? protections[mode ?? 'disable'] : undefined
   if (protection === undefined) {
     const hint = `known are ${Object.keys(protections).join(', ')}; verify-full is the one to take`
-    return { kind: 'flaw', message: 'has an unknown sslmode', hint }
+    return { kind: 'flaw', message: 'has an sslmode that is not supported', hint }
   }
-  return host.startsWith('/') ? 'verified' : protection
+  const authority = query.get('sslrootcert')
+  const hasAuthority = authority !== undefined && authority !== 'system'
+  if (mode === 'verify-ca' && !hasAuthority) {
+    const hint = 'name the authority: sslrootcert=/path/ca.crt'
+    return { kind: 'flaw', message: 'has sslmode=verify-ca without sslrootcert', hint }
+  }
+  // As with libpq, an authority makes `require` ask for its certificate.
+  return host.startsWith('/') || (mode === 'require' && hasAuthority) ? 'verified' : protection
 }

@@ -61,7 +61,8 @@ type Decide = (now: SessionData) => Transition
  *
  * - A change is stored only when the session is noted under the user that it will have, for as long as it will live.
  *   `decide` is stopped before anything is stored, the note made, and the change computed anew.
- * - A new session, or one with a new key, is noted before anybody learns its key. If that fails, it is ended again.
+ * - A new session, or one with a new key, is noted before anybody learns its key. If that fails, it is ended again. Whoever
+ *   had the old key would be logged out, so a key is only cycled when the index has just answered.
  * - What is noted is dropped only when the session is gone for good, since keys do not come back. A session that is another
  *   user's now stays noted under the first until its time is over: somebody may be about to change it back.
  * - A session that Django stored is noted when it is first loaded here. If that fails, the load does not; the next one tries.
@@ -153,15 +154,18 @@ class IndexedSessions implements IndexedEngine {
   }
 
   async transition(key: string, decide: Decide): Promise<TransitionResult> {
+    let isIndexThere = false
     for (let notes = 0; notes < MAX_NOTES; notes++) {
-      let missing: SessionData | undefined
+      let missing: NotedSession | undefined
+      let isWaiting = false
       let before: string | undefined
       const decideWhenNoted: Decide = (now) => {
-        missing = undefined
         before = this.#options.userIdOf(now)
         const next = decide(now)
-        if (next.kind === 'update' && this.#missingNote(key, next)) missing = next.data
-        if (missing !== undefined) throw new NotNotedYet()
+        missing = next.kind === 'update' && this.#missingNote(key, next) ? next : undefined
+        const isToCycle = next.kind === 'cycle' && this.#options.userIdOf(next.data) !== undefined
+        isWaiting = missing !== undefined || (isToCycle && !isIndexThere)
+        if (isWaiting) throw new NotNotedYet()
         return next
       }
       try {
@@ -169,8 +173,10 @@ class IndexedSessions implements IndexedEngine {
         await this.#settle(key, result, before)
         return result
       } catch (error) {
-        if (missing === undefined || !(error instanceof NotNotedYet)) throw error
-        await this.#note(key, { data: missing })
+        if (!isWaiting || !(error instanceof NotNotedYet)) throw error
+        if (missing === undefined) await this.#askIndex()
+        else await this.#note(key, missing)
+        isIndexThere = true
       }
     }
     throw storeUnavailable('the user of a session changes all the time')
@@ -272,10 +278,23 @@ class IndexedSessions implements IndexedEngine {
 
   async #findIndex(): Promise<void> {
     if (this.#isIndexKnown) return
+    await this.#lookIntoIndex()
+    this.#isIndexKnown = true
+  }
+
+  async #askIndex(): Promise<void> {
+    try {
+      await this.#lookIntoIndex()
+    } catch (error) {
+      this.#tell(false, error)
+      throw error
+    }
+  }
+
+  async #lookIntoIndex(): Promise<void> {
     const keys = this.#index.keysOf(NOBODY)[Symbol.asyncIterator]()
     await keys.next()
     await keys.return?.()
-    this.#isIndexKnown = true
   }
 
   /** What has to be noted of a session, as it is or will be; undefined if it is nobody's, or noted well enough. */

@@ -23,7 +23,7 @@ function warnOfDatabase(context: CheckContext, { value, path }: NonNullable<Engi
     })
   } else if (url.protection === 'encrypted') {
     context.warn([...path, 'url'], {
-      message: 'sslmode=no-verify encrypts, but takes whoever answers for the database',
+      message: 'sslmode=require encrypts, but takes whoever answers for the database',
       hint: 'write sslmode=verify-full, with sslrootcert=/path/ca.crt where the authority is one of your own',
     })
   }

@@ -30,7 +30,7 @@ const warnings: [why: string, text: string, path: string, message: RegExp][] = [
   ],
   [
     'a database that may be another',
-    file('engine: db', 'database: { url: "postgres://db.example.com/shop?sslmode=no-verify" }'),
+    file('engine: db', 'database: { url: "postgres://db.example.com/shop?sslmode=require" }'),
     'database.url',
     /takes whoever answers/,
   ],
