@@ -10,9 +10,20 @@ import { spec } from 'node:test/reporters'
 
 const checkout = resolve(import.meta.dirname, '..')
 
-/** A suite's name, and the files it runs. `default` is what `npm test` runs: everything that needs minutes, not more. */
+/** What the stores do when they fail, move, or are raced for: minutes of waiting for servers that come and go. */
+const storeFiles: readonly string[] = [
+  'test/integration/{redis,postgres,memcached,file-crash}*.test.ts',
+  'test/e2e/{store-faults,stores,logout-races,moving-sessions,user-sessions,command-line-copy}*.test.ts',
+  'test/security/stores-{index,keys,limits,secrets}.test.ts',
+]
+
+/**
+ * A suite's name, and the files it runs. `default` is what `npm test` runs: everything that needs a few minutes, without
+ * the files of `stores`.
+ */
 const suites: Readonly<Record<string, readonly string[]>> = {
   default: ['test/*.test.ts', 'test/{unit,contract,integration,e2e,security,config}/**/*.test.ts'],
+  stores: storeFiles,
   security: ['test/security/**/*.test.ts'],
   interop: ['test/interop/**/*.test.ts'],
   models: ['test/contract/*engine*.test.ts'],
@@ -66,7 +77,8 @@ function patternsOf(name: string): readonly string[] {
 const asked = process.argv.slice(2)
 const [suite = 'default', ...chosen] = asked
 const patterns = (chosen.length > 0 && suite in suites ? chosen : [suite, ...chosen]).flatMap(patternsOf)
-const files = globSync(patterns, { cwd: checkout }).sort()
+const exclude = asked.length === 0 ? storeFiles : []
+const files = globSync(patterns, { cwd: checkout, exclude }).sort()
 if (files.length === 0) process.stderr.write(`no test file matches ${patterns.join(' ')}\n`)
 const counts = await runTests(files.map((file) => resolve(checkout, file)))
 process.stdout.write(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
