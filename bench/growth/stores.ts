@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { sqliteDateText } from '../../src/django/dates.ts'
 import { jsonText } from '../../src/django/json.ts'
 import { createSessionCodec } from '../../src/django/session-data.ts'
-import { CREATE_TABLE_SQL } from '../../src/sessions/databases/postgres-schema.ts'
+import { DJANGO_SESSION_SQL } from '../../src/sessions/databases/postgres-schema.ts'
 import { openSqliteTable } from '../../src/sessions/databases/sqlite.ts'
 import { startMemcached } from '../../test/support/memcached.ts'
 import { type PostgresDatabase, startPostgres } from '../../test/support/postgres.ts'
@@ -97,7 +97,7 @@ async function fillSqlite(path: string, count: number): Promise<void> {
 }
 
 async function fillPostgres(database: PostgresDatabase, count: number): Promise<void> {
-  await database.sql(CREATE_TABLE_SQL)
+  await database.sql(DJANGO_SESSION_SQL.join('; '))
   await database.sql(
     `INSERT INTO django_session SELECT md5(i::text), '${textOf()}', now() + CASE WHEN i % 2 = 0 ` +
       `THEN interval '${LONG_LIFE_MS} milliseconds' ELSE interval '${SHORT_LIFE_MS} milliseconds' END ` +

@@ -6,6 +6,8 @@ import { Mover } from '../sessions/moving.ts'
 import { type CliContext, CommandError, type SessionTools } from './context.ts'
 import { type CopyCounts, type CopyMode, type CopyReport, copySessions } from './copying.ts'
 import { exitCodes } from './exit-codes.ts'
+import { wordsOf } from './failure-words.ts'
+import { interruptible } from './interruption.ts'
 import { parseCount } from './options.ts'
 import { createProgress, thousands } from './progress.ts'
 import { readConfig } from './reading.ts'
@@ -57,17 +59,12 @@ interface Stores {
 }
 
 async function run(context: CliContext, { source, target, options }: Stores): Promise<CopyReport> {
-  const interruption = new AbortController()
-  const stopListening = context.onInterrupt(() => {
-    interruption.abort()
-    stopListening()
-  })
   const mode: CopyMode = options.dryRun ? 'dry run' : options.move ? 'move' : 'copy'
   const what = mode === 'dry run' ? 'looked at' : mode === 'move' ? 'moved' : 'copied'
   const progress = createProgress({ context, what, isQuiet: options.json ?? false })
   const [from, to] = [source.engine, target.engine]
-  try {
-    return await copySessions({
+  const copy = (signal: AbortSignal): Promise<CopyReport> =>
+    copySessions({
       mode,
       from,
       to,
@@ -75,14 +72,11 @@ async function run(context: CliContext, { source, target, options }: Stores): Pr
       parallel: options.parallel,
       publicId: source.publicId,
       clock: systemClock,
-      pause: (durationMs) => context.pause(durationMs, interruption.signal),
-      signal: interruption.signal,
+      pause: (durationMs) => context.pause(durationMs, signal),
+      signal,
       onProgress: progress.show,
     })
-  } finally {
-    stopListening()
-    progress.end()
-  }
+  return await interruptible(context, copy).finally(progress.end)
 }
 
 /** @throws {CommandError} where there is nothing to list, or nowhere to put anything. */
@@ -139,9 +133,4 @@ function tellIds(context: CliContext, why: string, { ids, count }: { ids: readon
 function endOf({ end, cause }: CopyReport): string {
   if (end === 'interrupted') return 'interrupted; run the same command again, and it goes on'
   return `a store failed, several times in a row: ${wordsOf(cause)}; run the same command again, and it goes on`
-}
-
-function wordsOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return error.cause === undefined ? error.message : `${error.message}: ${wordsOf(error.cause)}`
 }

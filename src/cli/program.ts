@@ -4,6 +4,7 @@ import { createCheckCommand } from './check.ts'
 import { type CliContext, CommandError } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
 import { createExplainCommand } from './explain.ts'
+import { wordsOf } from './failure-words.ts'
 import { createHealthcheckCommand } from './healthcheck.ts'
 import { createKeysCommand } from './keys.ts'
 import { shieldPublicId } from './options.ts'
@@ -41,12 +42,6 @@ function createProgram(context: CliContext): Command {
     command.exitOverride().configureOutput({ writeOut: context.print, writeErr: context.tell })
   }
   return program
-}
-
-/** What failed, and what stood behind it. */
-function wordsOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return error.cause === undefined ? error.message : `${error.message}: ${wordsOf(error.cause)}`
 }
 
 function withDescendants(command: Command): Command[] {

@@ -6,6 +6,7 @@ import { sweepExpired } from '../sessions/sweep.ts'
 import { type CliContext, CommandError, type SessionTools } from './context.ts'
 import { createCopyCommand } from './copy.ts'
 import { exitCodes } from './exit-codes.ts'
+import { interruptible } from './interruption.ts'
 import { parseCount, parsePause, readPublicId } from './options.ts'
 import { createProgress } from './progress.ts'
 import { configOption, readConfig } from './reading.ts'
@@ -147,14 +148,9 @@ async function clear(
   { engine, clearBatch }: SessionTools,
   { batch, pause, json }: { readonly batch?: number; readonly pause?: number; readonly json?: boolean },
 ): Promise<{ readonly cleared: number; readonly isInterrupted: boolean }> {
-  const interruption = new AbortController()
-  const stopListening = context.onInterrupt(() => {
-    interruption.abort()
-    stopListening()
-  })
   const progress = createProgress({ context, what: 'cleared', isQuiet: json ?? false })
   let cleared = 0
-  try {
+  const sweep = async (signal: AbortSignal): Promise<boolean> => {
     await sweepExpired(engine, {
       batch: batch ?? clearBatch,
       pauseAfter: (tookMs) => pause ?? tookMs,
@@ -162,13 +158,12 @@ async function clear(
         cleared += count
         progress.show(cleared)
       },
-      signal: interruption.signal,
+      signal,
     })
-  } finally {
-    stopListening()
-    progress.end()
+    return signal.aborted
   }
-  return { cleared, isInterrupted: interruption.signal.aborted }
+  const isInterrupted = await interruptible(context, sweep).finally(progress.end)
+  return { cleared, isInterrupted }
 }
 
 function addDecode(sessions: Command, context: CliContext): void {

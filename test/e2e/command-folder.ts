@@ -7,7 +7,7 @@ import { createSessionCodec } from '../../src/django/session-data.ts'
 import { createSessionKey } from '../../src/django/session-key.ts'
 import { openSqliteSessions } from '../../src/sessions/databases/sqlite.ts'
 import { createPublicId } from '../../src/sessions/public-id.ts'
-import { type CommandResult, runCommand } from '../support/command.ts'
+import { type CommandResult, plainEnvironment, runCommand } from '../support/command.ts'
 
 export const checkout = resolve(import.meta.dirname, '../..')
 const main = join(checkout, 'src/main.ts')
@@ -63,7 +63,7 @@ export async function openCommandFolder(config: string): Promise<CommandFolder> 
     write,
     run(line, env = {}) {
       const script = `sessiongate() { "${process.execPath}" "${main}" "$@"; }\n${line}`
-      return runCommand('sh', ['-c', script], { cwd: path, env: { PATH: process.env.PATH, ...env } })
+      return runCommand('sh', ['-c', script], { cwd: path, env: { ...plainEnvironment(), ...env } })
     },
     async store(json, at = Date.now()) {
       await using sessions = await openSqliteSessions({

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
+import { plainEnvironment } from '../support/command.ts'
 import { within } from '../support/deadline.ts'
 import { startGateway } from '../support/gateway.ts'
 import { type CommandFolder, checkout, encoded, openCommandFolder } from './command-folder.ts'
@@ -66,7 +67,7 @@ async function serveAndStop(folder: CommandFolder, example: string): Promise<num
   const [, ...args] = example.split(' ')
   const child = spawn(process.execPath, [join(checkout, 'src/main.ts'), ...args], {
     cwd: folder.path,
-    env: { PATH: process.env.PATH, ...freePorts },
+    env: { ...plainEnvironment(), ...freePorts },
     stdio: ['ignore', 'pipe', 'ignore'],
   })
   try {

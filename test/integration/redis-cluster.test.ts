@@ -61,6 +61,17 @@ describe('sessions on a cluster of Redis', { skip }, () => {
     assert.equal(load.lost, 0)
   })
 
+  test('is not taken for a server that stands alone: each look at one of its servers says what it is', async () => {
+    const [node] = cluster.masters
+    assert.ok(node)
+    const server = { kind: 'tcp', host: node.host, port: node.port } as const
+    await using cache = createRedisCache({ servers: { kind: 'redis', server }, timeoutMs: 5000, clock: systemClock })
+    for (let i = 0; i < 20; i++) await assert.rejects(cache.ping(), /the backend must be redis-cluster/)
+    const servers = { kind: 'redis', server, database: 1 } as const
+    await using numbered = createRedisCache({ servers, timeoutMs: 5000, clock: systemClock })
+    await assert.rejects(numbered.ping(), /the backend must be redis-cluster/)
+  })
+
   test('is entered by a user who may do what is needed and no more', async () => {
     const rights = '-@all +hello +set +get +del +strlen +pttl +eval +evalsha +scan +cluster|slots +asking'.split(' ')
     for (const master of cluster.masters)

@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test'
 import { GatewayError } from '../../src/errors.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { createRedisCache, type RedisCacheOptions } from '../../src/sessions/caches/redis.ts'
+import type { RedisServers } from '../../src/sessions/caches/redis-servers.ts'
 import type { CachedValue, SessionCache } from '../../src/sessions/caches/session-cache.ts'
 import { within } from '../support/deadline.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
@@ -301,20 +302,20 @@ describe('a server of Redis with its own rules', { skip }, () => {
     await cache.ping()
   })
 
-  test('lets nobody in without the certificate, the authority or the password', async () => {
+  test('lets nobody in without the certificate, the authority or the password, and the error says which', async () => {
     await using server = await startRedis({ tls: true, acl: ['user default off', 'user app on >secret ~* +@all'] })
     const { tls, ...plain } = { ...server.servers, username: 'app', password: 'secret' }
-    const strangers = {
-      'no TLS': plain,
-      'no certificate': { ...plain, tls: { ca: tls?.ca } },
-      'an unknown authority': { ...plain, tls: { cert: tls?.cert, key: tls?.key } },
-      'another name': { ...plain, tls: { ...tls, serverName: 'redis.example' } },
-      'a wrong password': { ...plain, tls, password: 'wrong' },
-      'no user': { ...server.servers },
-    }
-    for (const [why, servers] of Object.entries(strangers)) {
+    const strangers: [why: string, servers: RedisServers, message: RegExp][] = [
+      ['no TLS', plain, /does it want TLS/],
+      ['no certificate', { ...plain, tls: { ca: tls?.ca } }, /certificate/i],
+      ['an unknown authority', { ...plain, tls: { cert: tls?.cert, key: tls?.key } }, /SELF_SIGNED_CERT_IN_CHAIN/],
+      ['another name', { ...plain, tls: { ...tls, serverName: 'redis.example' } }, /ERR_TLS_CERT_ALTNAME_INVALID/],
+      ['a wrong password', { ...plain, tls, password: 'wrong' }, /refuses the user or the password/],
+      ['no user', server.servers, /wants a password/],
+    ]
+    for (const [why, servers, message] of strangers) {
       await using cache = openCache({ servers })
-      await within(why, assert.rejects(cache.ping(), unavailable, why), TIMEOUT_MS + MARGIN_MS)
+      await within(why, assert.rejects(cache.ping(), { ...unavailable, message }, why), TIMEOUT_MS + MARGIN_MS)
     }
     await using cache = openCache({ servers: { ...plain, tls: { ...tls, serverName: 'localhost' } } })
     await cache.ping()

@@ -43,6 +43,12 @@ export function cleanEnvironment(): NodeJS.ProcessEnv {
   return { ...env, PATH: cleanPath(dirname(process.execPath)), npm_config_update_notifier: 'false' }
 }
 
+/** What a program of ours gets beside what a test gives it. `scripts/test.ts` has its compiled code kept: starts take half as long. */
+export function plainEnvironment(): NodeJS.ProcessEnv {
+  const { PATH = '', NODE_COMPILE_CACHE } = process.env
+  return NODE_COMPILE_CACHE === undefined ? { PATH } : { PATH, NODE_COMPILE_CACHE }
+}
+
 /** The path of a Node on this machine that is older than that; undefined when there is none. */
 export function findOldNode(below: number): string | undefined {
   const folders = cleanPath('/usr/bin').split(delimiter)

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { plainEnvironment } from './command.ts'
 import { within } from './deadline.ts'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
@@ -51,7 +52,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   await writeFile(file, withListeners(options.config))
   const child = spawn(process.execPath, [main, 'serve', '--config', file], {
     cwd: folder,
-    env: { PATH: process.env.PATH ?? '', ...options.env },
+    env: { ...plainEnvironment(), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const output = collect(child)

@@ -73,8 +73,8 @@ function commonOptions({ servers, silenceMs, connectTimeoutMs }: RedisClientOpti
     // TCP and TLS. What comes after (HELLO, SELECT) is covered by the line above, and all of it by the caller's deadline.
     connectTimeout: connectTimeoutMs,
     // INFO before the first command: a server that loads its data is polled each second at best, and a user who may not
-    // ask for INFO gets a line on the console. The commands themselves answer LOADING just as well. Not so behind
-    // Sentinel: see there.
+    // ask for INFO gets a line on the console. The commands themselves answer LOADING just as well. Behind Sentinel we ask
+    // for the role ourselves.
     enableReadyCheck: false,
     // Two commands at each connection that Redis knows from 7.2 on only.
     disableClientInfo: true,
@@ -107,10 +107,6 @@ function addressOptions(
     sentinelCommandTimeout: Math.ceil(connectTimeoutMs / GUIDES),
     // What it learned would be lost with the client, and costs a round trip.
     updateSentinels: false,
-    // INFO tells the role: what Sentinel names may have been demoted a moment ago, and be a replica that reads the past.
-    enableReadyCheck: true,
-    // While it loads its data, INFO is asked again after so many milliseconds; 10,000 by default.
-    maxLoadingRetryTime: 100,
     ...(sentinelUsername !== undefined && { sentinelUsername }),
     ...(sentinelPassword !== undefined && { sentinelPassword }),
     ...(tls && { enableTLSForSentinelMode: true, sentinelTLS: tlsOptions(tls) }),
@@ -131,13 +127,14 @@ function createServerClient(redis: Redis, { servers, onEnd }: RedisClientOptions
   // Without a listener ioredis writes them to the console. None of them leaves a connection that can be trusted: after a
   // reply that belongs to no command, all others may be off by one.
   redis.on('error', (error: Error) => {
-    failure ??= serverFailure(servers, error, refusal)
+    failure ??= serverFailure(servers, error, words)
     close()
   })
-  // Which words a sentinel refused us with, if one did.
-  let refusal: string | undefined
+  // What the sentinels said to us, if any said something.
+  const words: SentinelWords = { refusal: undefined, isNameUnknown: false }
   redis.on('sentinelError', (error: Error) => {
-    refusal ??= / because (NOAUTH|WRONGPASS|NOPERM) /.exec(error.message)?.[1]
+    words.refusal ??= / because (NOAUTH|WRONGPASS|NOPERM) /.exec(error.message)?.[1]
+    words.isNameUnknown ||= error.message.endsWith(' invalid reply: null')
   })
   redis.on('end', () => onEnd(failure ?? new RedisFailure('lost', 'the connection ended')))
   let isClosed = false
@@ -151,10 +148,11 @@ function createServerClient(redis: Redis, { servers, onEnd }: RedisClientOptions
   const client: RedisClient = {
     async connect() {
       await redis.connect().catch((error: unknown) => {
-        throw failure ?? serverFailure(servers, error, refusal)
+        throw failure ?? serverFailure(servers, error, words)
       })
       // After a SELECT that was refused ioredis only emits an error, and goes on in database 0: somebody else's sessions.
       if (failure) throw failure
+      if (servers.kind === 'redis-sentinel') await assertMaster(redis)
     },
     get isReady() {
       return redis.status === 'ready'
@@ -167,14 +165,38 @@ function createServerClient(redis: Redis, { servers, onEnd }: RedisClientOptions
   return client
 }
 
+/**
+ * What Sentinel names may have been demoted a moment ago, and be a replica that reads the past. Asked here, since ioredis'
+ * own check takes whatever it is for the master when the user may not ask for INFO.
+ */
+async function assertMaster(redis: Redis): Promise<void> {
+  const info = await redis.info('replication').catch((error: unknown) => {
+    const failure = redisFailure(error)
+    if (failure.code !== 'NOPERM') throw failure
+    throw new RedisFailure('refused', "the user's ACL does not permit INFO, which tells the master", { code: 'NOPERM' })
+  })
+  if (!/^role:master\r?$/m.test(info))
+    throw new RedisFailure('lost', 'the server that Sentinel names is not the master (yet)')
+}
+
+interface SentinelWords {
+  /** The code with which one of them refused us. */
+  refusal: string | undefined
+  /** One of them knows no master of that name. */
+  isNameUnknown: boolean
+}
+
 /** What an error of a connection means. Behind Sentinel, ioredis tells some of them in a sentence only. */
-function serverFailure({ kind }: RedisServers, error: unknown, refusal: string | undefined): RedisFailure {
+function serverFailure(
+  { kind }: RedisServers,
+  error: unknown,
+  { refusal, isNameUnknown }: SentinelWords,
+): RedisFailure {
   const message = kind === 'redis-sentinel' && error instanceof Error ? error.message : ''
-  if (message.startsWith('Connection is closed'))
-    return new RedisFailure('lost', 'the server that Sentinel names is not the master (yet)')
   if (!message.startsWith('All sentinels are unreachable')) return redisFailure(error)
   if (refusal !== undefined) return new RedisFailure('auth', 'the sentinels do not let us in', { code: refusal })
-  return new RedisFailure('lost', 'no sentinel can be reached that knows the master')
+  if (isNameUnknown) return new RedisFailure('lost', 'the sentinels know no master of that name')
+  return new RedisFailure('lost', 'no sentinel can be reached')
 }
 
 function createClusterClient(nodes: readonly RedisHost[], options: RedisClientOptions): RedisClient {
@@ -190,6 +212,9 @@ function createClusterClient(nodes: readonly RedisHost[], options: RedisClientOp
   return {
     async connect() {
       await cluster.connect().catch((error: unknown) => {
+        const { kind, code } = failure ?? redisFailure(error)
+        // Why each of them could not be reached, ioredis does not tell.
+        if (kind === 'lost' && code === 'LOST') throw new RedisFailure('lost', 'none of these servers can be reached')
         throw failure ?? redisFailure(error)
       })
     },

@@ -41,6 +41,8 @@ interface Answer {
   readonly text: string
 }
 
+const NEEDS_CLUSTER = 'it belongs to a cluster: the backend must be redis-cluster'
+
 /** What the first words of a server's refusals mean. `ERR` stands for all the rest. */
 const answers: Readonly<Record<string, Answer>> = {
   LOADING: { kind: 'refused', text: 'it is still loading its data' },
@@ -54,12 +56,20 @@ const answers: Readonly<Record<string, Answer>> = {
   MASTERDOWN: { kind: 'refused', text: 'it is a replica that lost its master' },
   CLUSTERDOWN: { kind: 'refused', text: 'the cluster is down: a part of its slots has no server' },
   TRYAGAIN: { kind: 'refused', text: 'the slot is on its way to another server' },
-  MOVED: { kind: 'refused', text: 'it belongs to a cluster: the backend must be redis-cluster' },
-  ASK: { kind: 'refused', text: 'it belongs to a cluster: the backend must be redis-cluster' },
+  MOVED: { kind: 'refused', text: NEEDS_CLUSTER },
+  ASK: { kind: 'refused', text: NEEDS_CLUSTER },
+  CROSSSLOT: { kind: 'refused', text: NEEDS_CLUSTER },
   BUSY: { kind: 'refused', text: 'it is busy with a script of somebody' },
   WRONGTYPE: { kind: 'wrong_type', text: 'something that is no string lies under the key' },
   NOSCRIPT: { kind: 'no_script', text: 'it lost the script' },
 }
+
+/** What sentences that begin with `ERR` mean, as far as an operator can do something about it. */
+const sentences: readonly (readonly [start: string, text: string])[] = [
+  ['ERR DB index is out of range', 'it has no database of that number ("databases" in its redis.conf)'],
+  ['ERR SELECT is not allowed in cluster mode', NEEDS_CLUSTER],
+  ['ERR This instance has cluster support disabled', 'it belongs to no cluster: the backend must be redis'],
+]
 
 /** The failure that an error of ioredis, of the system or of ours stands for. */
 export function redisFailure(error: unknown): RedisFailure {
@@ -93,19 +103,21 @@ function refusal(message: string): RedisFailure {
   const [, inner = first] =
     first === 'ERR' ? (/^ERR Error running script .*[ :]-?([A-Z]{3,})[ ]/.exec(message) ?? []) : []
   const code = Object.hasOwn(answers, inner) ? inner : first
-  const { kind, text } = answers[code] ?? { kind: 'refused', text: `it answered with the error ${errorText(message)}` }
+  const { kind, text } = answers[code] ?? { kind: 'refused', text: errorText(message) }
   return new RedisFailure(kind, text, { code })
 }
 
-/** The words of an error that is not known, as far as they cannot hold an argument. */
+/** The words of an error without a code of its own, as far as they cannot hold an argument. */
 function errorText(message: string): string {
+  const [, text] = sentences.find(([start]) => message.startsWith(start)) ?? []
+  if (text !== undefined) return text
   const [known = 'ERR'] =
-    /^ERR (?:unknown command|DB index is out of range|max number of clients reached|value is not an integer|invalid expire time|Client sent AUTH, but no password is set|AUTH .{0,40} called without any password|syntax error|This instance has cluster support disabled)/.exec(
+    /^ERR (?:unknown command|max number of clients reached|value is not an integer|invalid expire time|Client sent AUTH, but no password is set|AUTH .{0,40} called without any password|syntax error)/.exec(
       message,
     ) ??
     /^[A-Z][A-Z0-9]*/.exec(message) ??
     []
-  return `'${known}'`
+  return `it answered with the error '${known}'`
 }
 
 function codeOf(error: Error): string | undefined {

@@ -1,8 +1,10 @@
 import type { GatewayError } from '../../errors.ts'
+import { withinDeadline } from '../deadline.ts'
+import { systemScheduler } from '../scheduler.ts'
 import { storeUnavailable } from '../store-failure.ts'
 import { createRedisClient, type RedisClient } from './redis-client.ts'
 import { RedisFailure, type RedisFailureKind, redisFailure } from './redis-failure.ts'
-import { type RedisServers, redisServersName } from './redis-servers.ts'
+import { type RedisServers, type RedisTls, redisServersName } from './redis-servers.ts'
 
 export interface RedisLinkOptions {
   readonly servers: RedisServers
@@ -130,7 +132,7 @@ export class RedisLink implements AsyncDisposable {
       if (this.#isClosed) throw new RedisFailure('unsent', 'it was closed')
     } catch (error) {
       client.close()
-      const failure = redisFailure(error)
+      const failure = withHint(redisFailure(error), servers.tls)
       this.#failures++
       this.#pause(failure, this.#failures)
       throw failure
@@ -193,17 +195,23 @@ export class RedisLink implements AsyncDisposable {
   }
 }
 
-/**
- * The promise's result, if it comes in time. What comes later is nobody's. When this process itself was held up, timers
- * fire before the sockets are read: what has arrived by then is in time, and the server not to blame.
- */
-async function within<T>(leftMs: number, promise: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>()
-  const fail = () => late.reject(new RedisFailure('timeout', 'it gave no answer in time'))
-  const timer = setTimeout(() => setImmediate(fail), Math.max(0, leftMs))
-  try {
-    return await Promise.race([promise, late.promise])
-  } finally {
-    clearTimeout(timer)
-  }
+/** A server that wants TLS, or a client's certificate, does not say so: it hangs up. One that knows no TLS waits for more. */
+function withHint(failure: RedisFailure, tls: RedisTls | undefined): RedisFailure {
+  const { kind, code, message, cause } = failure
+  const hasHungUp = kind === 'lost' && ['ECONNRESET', 'EPIPE'].includes(code)
+  let hint: string | undefined
+  if (hasHungUp)
+    hint = tls === undefined ? 'TLS (rediss://)' : tls.cert === undefined ? 'a certificate of ours' : undefined
+  if (hint !== undefined) return new RedisFailure(kind, `${message} (does it want ${hint}?)`, { code, cause })
+  if (kind === 'timeout' && tls !== undefined) return new RedisFailure(kind, `${message} (does it know TLS?)`, { code })
+  return failure
+}
+
+/** The promise's result, if it comes in time. */
+function within<T>(leftMs: number, promise: Promise<T>): Promise<T> {
+  return withinDeadline(promise, {
+    timeoutMs: Math.max(0, leftMs),
+    scheduler: systemScheduler,
+    onExpire: () => new RedisFailure('timeout', 'it gave no answer in time'),
+  })
 }

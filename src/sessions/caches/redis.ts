@@ -2,7 +2,15 @@ import { saturateMs } from '../../django/dates.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { RedisFailure } from './redis-failure.ts'
 import { RedisLink, type RedisLinkOptions } from './redis-link.ts'
-import { compareAndSet, garbled, type RedisSender, readValue, storeNewValue, storeValue } from './redis-scripts.ts'
+import {
+  compareAndSet,
+  garbled,
+  probe,
+  type RedisSender,
+  readValue,
+  storeNewValue,
+  storeValue,
+} from './redis-scripts.ts'
 import type { CachedValue, CacheReplacement, SessionCache } from './session-cache.ts'
 
 export interface RedisCacheOptions extends RedisLinkOptions {
@@ -48,6 +56,7 @@ class RedisCache implements SessionCache {
   readonly #clock: Clock
   readonly #maxValueBytes: number
   readonly #probePrefix: string
+  readonly #isCluster: boolean
   #probes = 0
 
   constructor(options: RedisCacheOptions) {
@@ -55,6 +64,7 @@ class RedisCache implements SessionCache {
     this.#clock = options.clock
     this.#maxValueBytes = options.maxValueBytes ?? DEFAULT_MAX_VALUE_BYTES
     this.#probePrefix = options.probePrefix ?? ''
+    this.#isCluster = options.servers.kind === 'redis-cluster'
   }
 
   async get(key: string): Promise<CachedValue | undefined> {
@@ -116,8 +126,10 @@ class RedisCache implements SessionCache {
 
   async ping(): Promise<void> {
     // Another key each time, so that it is not always the same server of a cluster that speaks for all of them.
-    const key = `${this.#probePrefix}ping${this.#probes++ % 100}`
-    const perform = (sender: RedisSender) => readValue(sender, key, this.#maxValueBytes)
+    const number = this.#probes++ % 100
+    const key = `${this.#probePrefix}ping${number}`
+    const keys = this.#isCluster ? [key] : [key, `${this.#probePrefix}pong${number}`]
+    const perform = (sender: RedisSender) => probe(sender, keys)
     try {
       await this.#link.run({ what: 'asking for an answer', key, isRead: true, perform })
     } catch (error) {

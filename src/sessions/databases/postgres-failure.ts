@@ -17,10 +17,11 @@ const meanings: Readonly<Record<string, string>> = {
   '23503': 'keeps the row because another table refers to it with a foreign key',
   '25006': 'is read-only',
   '26000': 'forgot a prepared statement: behind pgbouncer, database.pgbouncer: true is needed',
-  '28000': 'refused the user',
+  '28000': 'refused the user, or the way it came: does its pg_hba.conf want TLS (sslmode=verify-full)?',
   '28P01': 'refused the user or the password',
   '3D000': 'has no such database',
-  '42501': 'does not permit it: the user needs SELECT, INSERT, UPDATE and DELETE on django_session',
+  '42501':
+    'does not permit it: the user needs SELECT, INSERT, UPDATE and DELETE on django_session, and on the table of user_index',
   '42703': 'has a table django_session with other columns than those of Django',
   '42P05': 'has another prepared statement: behind pgbouncer, database.pgbouncer: true is needed',
   '53300': 'has no connection left: its max_connections is less than all pools together',
@@ -78,6 +79,9 @@ export function postgresFailure(place: string, error: unknown): GatewayError {
 export function connectFailure(place: string, error: unknown): GatewayError {
   const meaning = meanings[sqlState(error) ?? '']
   if (meaning !== undefined) return notWritten(`PostgreSQL at ${place} ${meaning}`, error)
+  // The driver's words for a URL without a password: SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string.
+  if (error instanceof Error && error.message.endsWith('client password must be a string'))
+    return notWritten(`PostgreSQL at ${place} wants a password, and the URL has none`, undefined)
   // Without a code it is a fixed sentence of the driver's own, such as that the server has no TLS.
   const words = error instanceof Error && !('code' in error) ? `: ${error.message}` : ''
   return notWritten(`PostgreSQL at ${place} cannot be reached${words}`, error)

@@ -1,13 +1,12 @@
 import { saturateMs } from '../../django/dates.ts'
-import type { Clock, EpochMs } from '../../lib/clock.ts'
+import type { Clock } from '../../lib/clock.ts'
 import type { SessionEngine } from '../engine.ts'
 import { createDbSessions, type DbSessionsOptions } from '../engines/db.ts'
 import { createKeyQueue } from '../key-queue.ts'
-import { isStoreFailure, storeUnavailable } from '../store-failure.ts'
 import { readPostgresAddress } from './postgres-address.ts'
 import { isSerializationFailure, sqlState } from './postgres-failure.ts'
 import { type PostgresCall, PostgresPool, type PostgresStatement } from './postgres-pool.ts'
-import { CREATE_TABLE_SQL } from './postgres-schema.ts'
+import { callOnTable, DJANGO_SESSION_SQL, type PostgresTableSchema, postgresDate } from './postgres-schema.ts'
 import { statements } from './postgres-statements.ts'
 import type { ListedRow, NewRow, RowChange, RowDecision, SessionTable, StoredRow } from './session-table.ts'
 
@@ -68,15 +67,21 @@ interface FoundRow extends StoredRow {
  */
 class PostgresSessionTable implements SessionTable {
   readonly #options: PostgresTableOptions
-  readonly #place: string
   readonly #pool: PostgresPool
+  readonly #schema: PostgresTableSchema
   readonly #inTurn = createKeyQueue<string>()
 
   constructor(options: PostgresTableOptions) {
     const address = readPostgresAddress(options.url)
     this.#options = options
-    this.#place = address.place
     this.#pool = new PostgresPool({ ...options, address })
+    this.#schema = {
+      place: address.place,
+      name: 'django_session',
+      statements: DJANGO_SESSION_SQL,
+      create: options.create,
+      wayOut: 'run "manage.py migrate" in the Django project it belongs to, or set database.create: true',
+    }
   }
 
   async find(key: string): Promise<StoredRow | undefined> {
@@ -135,25 +140,8 @@ class PostgresSessionTable implements SessionTable {
     return await this.#call((call) => untilSerialized(() => this.#pool.runBatch<R>(call, batch)), batchTimeoutMs)
   }
 
-  /** Runs `body` within the time-out, and once more when the table was missing and could be created. */
   async #call<T>(body: (call: PostgresCall) => Promise<T>, timeoutMs?: number): Promise<T> {
-    return await this.#pool.call(async (call) => {
-      try {
-        return await body(call)
-      } catch (error) {
-        if (!isStoreFailure(error) || sqlState(error) !== '42P01') throw error
-        await this.#createTable(call, error.cause)
-        return await body(call)
-      }
-    }, timeoutMs)
-  }
-
-  async #createTable(call: PostgresCall, cause: unknown): Promise<void> {
-    if (!this.#options.create) {
-      const wayOut = 'run "manage.py migrate" in the Django project it belongs to, or set database.create: true'
-      throw storeUnavailable(`PostgreSQL at ${this.#place} has no table django_session: ${wayOut}`, cause)
-    }
-    await this.#pool.write(call, (run) => run({ text: CREATE_TABLE_SQL }))
+    return await callOnTable(this.#pool, this.#schema, { body, timeoutMs })
   }
 
   async #find(call: PostgresCall, key: string): Promise<FoundRow | undefined> {
@@ -163,7 +151,7 @@ class PostgresSessionTable implements SessionTable {
   }
 
   async #insert(call: PostgresCall, key: string, row: NewRow): Promise<boolean> {
-    const values = [key, row.text, dateText(row.expiresAt)]
+    const values = [key, row.text, postgresDate(row.expiresAt)]
     return (await untilSerialized(() => this.#write(call, statements.insert, values))) === 1
   }
 
@@ -196,7 +184,7 @@ class PostgresSessionTable implements SessionTable {
   }
 
   #now(): string {
-    return dateText(this.#options.clock())
+    return postgresDate(this.#options.clock())
   }
 }
 
@@ -228,17 +216,12 @@ function valuesOf(
   const version = [seen.key, seen.version]
   switch (change.kind) {
     case 'update':
-      return [...version, change.row.text, dateText(change.row.expiresAt)]
+      return [...version, change.row.text, postgresDate(change.row.expiresAt)]
     case 'move':
-      return [...version, change.key, change.row.text, dateText(change.row.expiresAt)]
+      return [...version, change.key, change.row.text, postgresDate(change.row.expiresAt)]
     case 'delete':
       return version
   }
-}
-
-/** Read the same by every date style and in every time zone. */
-function dateText(at: EpochMs): string {
-  return new Date(saturateMs(at)).toISOString()
 }
 
 /** PostgreSQL's text holds neither NUL nor a lone surrogate, so no row has such a key. */

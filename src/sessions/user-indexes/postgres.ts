@@ -1,9 +1,7 @@
-import { saturateMs } from '../../django/dates.ts'
 import type { Clock, EpochMs } from '../../lib/clock.ts'
 import { readPostgresAddress } from '../databases/postgres-address.ts'
-import { sqlState } from '../databases/postgres-failure.ts'
 import { type PostgresCall, PostgresPool, type PostgresStatement } from '../databases/postgres-pool.ts'
-import { storeUnavailable } from '../store-failure.ts'
+import { callOnTable, type PostgresTableSchema, postgresDate } from '../databases/postgres-schema.ts'
 import type { UserIndex } from '../user-index.ts'
 
 export interface PostgresUserIndexOptions {
@@ -22,12 +20,12 @@ export interface PostgresUserIndexOptions {
 const PAGE_ROWS = 500
 const BATCH_TIMEOUT_MS = 30_000
 
-const CREATE_USER_TABLE_SQL = [
+const USER_TABLE_SQL = [
   'CREATE TABLE IF NOT EXISTS "sessiongate_user_session" ("user_id" varchar(200) NOT NULL, ' +
     '"session_key" varchar(128) NOT NULL, "expire_date" timestamp with time zone NOT NULL, ' +
     'PRIMARY KEY ("user_id", "session_key"))',
   'CREATE INDEX IF NOT EXISTS "sessiongate_user_session_expire_date" ON "sessiongate_user_session" ("expire_date")',
-].join('; ')
+]
 
 const statements = {
   note: {
@@ -67,18 +65,24 @@ export function createPostgresUserIndex(options: PostgresUserIndexOptions): User
 
 class PostgresUserIndex implements UserIndex {
   readonly #options: PostgresUserIndexOptions
-  readonly #place: string
   readonly #pool: PostgresPool
+  readonly #schema: PostgresTableSchema
 
   constructor(options: PostgresUserIndexOptions) {
     const address = readPostgresAddress(options.url)
     this.#options = options
-    this.#place = address.place
     this.#pool = new PostgresPool({ ...options, poolSize: options.poolSize ?? 2, address })
+    this.#schema = {
+      place: address.place,
+      name: 'sessiongate_user_session',
+      statements: USER_TABLE_SQL,
+      create: options.create,
+      wayOut: `session.user_index needs it; set database.create: true, or run ${USER_TABLE_SQL.join('; ')}`,
+    }
   }
 
   async note(userId: string, key: string, expiresAt: EpochMs): Promise<void> {
-    await this.#write(statements.note, [userId, key, dateText(expiresAt)])
+    await this.#write(statements.note, [userId, key, postgresDate(expiresAt)])
   }
 
   async forget(userId: string, key: string): Promise<void> {
@@ -88,7 +92,7 @@ class PostgresUserIndex implements UserIndex {
   async *keysOf(userId: string): AsyncIterable<string> {
     let after = ''
     for (;;) {
-      const values = [userId, after, dateText(this.#options.clock()), PAGE_ROWS]
+      const values = [userId, after, postgresDate(this.#options.clock()), PAGE_ROWS]
       const { rows } = await this.#call((call) =>
         this.#pool.read(call, (run) => run<{ key: string }>(statements.page, values)),
       )
@@ -102,7 +106,7 @@ class PostgresUserIndex implements UserIndex {
 
   async clearExpired(limit: number): Promise<number> {
     const timeoutMs = Math.max(this.#options.timeoutMs, BATCH_TIMEOUT_MS)
-    const values = [dateText(this.#options.clock()), limit]
+    const values = [postgresDate(this.#options.clock()), limit]
     const batch = { statement: statements.clearExpired, values, timeoutMs }
     return (await this.#call((call) => this.#pool.runBatch(call, batch), timeoutMs)).rowCount ?? 0
   }
@@ -115,31 +119,7 @@ class PostgresUserIndex implements UserIndex {
     await this.#call((call) => this.#pool.write(call, (run) => run(statement, values)))
   }
 
-  /** Runs `body` within the time-out, and once more when the table was missing and could be created. */
   async #call<T>(body: (call: PostgresCall) => Promise<T>, timeoutMs?: number): Promise<T> {
-    return await this.#pool.call(async (call) => {
-      try {
-        return await body(call)
-      } catch (error) {
-        if (sqlState(error) !== '42P01') throw error
-        await this.#createTable(call, error)
-        return await body(call)
-      }
-    }, timeoutMs)
+    return await callOnTable(this.#pool, this.#schema, { body, timeoutMs })
   }
-
-  async #createTable(call: PostgresCall, cause: unknown): Promise<void> {
-    if (!this.#options.create) {
-      const wayOut = `set database.create: true, or run ${CREATE_USER_TABLE_SQL}`
-      const what = `PostgreSQL at ${this.#place} has no table sessiongate_user_session, which session.user_index needs`
-      throw storeUnavailable(`${what}: ${wayOut}`, cause)
-    }
-    // The lock is that of `postgres-schema.ts`, for the same reason: workers that start together create one after another.
-    const text = `SELECT pg_advisory_xact_lock(${0x73676174}); ${CREATE_USER_TABLE_SQL}`
-    await this.#pool.write(call, (run) => run({ text }))
-  }
-}
-
-function dateText(at: EpochMs): string {
-  return new Date(saturateMs(at)).toISOString()
 }
