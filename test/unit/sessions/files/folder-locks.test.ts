@@ -53,7 +53,12 @@ describe('the locks of a session folder', () => {
   test('are refused in time when somebody does not let go', async () => {
     await using folder = await makeFolder()
     const { promise, resolve } = Promise.withResolvers<void>()
-    const held = folder.connect().hold('abcdefgh', () => promise)
+    const taken = Promise.withResolvers<void>()
+    const held = folder.connect().hold('abcdefgh', () => {
+      taken.resolve()
+      return promise
+    })
+    await within('the lock to be held', taken.promise)
     const late = folder.connect(20).hold('abcdefgh', async () => assert.fail('not to be had'))
     await assert.rejects(late, { code: 'ERR_STORE_UNAVAILABLE' })
     resolve()
