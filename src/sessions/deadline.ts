@@ -1,4 +1,10 @@
+import type { SessionData } from '../django/json.ts'
+import type { Transition } from './engine.ts'
 import type { Scheduler } from './scheduler.ts'
+import { storeUnavailable } from './store-failure.ts'
+
+/** What one batch of a sweep or one page of a listing may take, in milliseconds, where nobody waits for an answer. */
+export const BATCH_TIMEOUT_MS = 30_000
 
 export interface DeadlineOptions {
   readonly timeoutMs: number
@@ -33,4 +39,21 @@ export function withinDeadline<T>(running: Promise<T>, options: DeadlineOptions)
       (error: unknown) => settle(() => reject(error)),
     )
   })
+}
+
+/** A decision that can be called off: asked after `abandon`, it throws, so nothing is written for a caller who has gone. */
+export function abandonable(decide: (now: SessionData) => Transition): {
+  readonly decide: (now: SessionData) => Transition
+  abandon(): void
+} {
+  let isAbandoned = false
+  return {
+    decide(now) {
+      if (isAbandoned) throw storeUnavailable('nobody waits for this change any more')
+      return decide(now)
+    },
+    abandon() {
+      isAbandoned = true
+    },
+  }
 }

@@ -2,7 +2,7 @@ import type { SessionData } from '../django/json.ts'
 import { createSessionKey } from '../django/session-key.ts'
 import { GatewayError } from '../errors.ts'
 import { type BreakerOptions, CircuitBreaker, type StateChange } from './circuit-breaker.ts'
-import { withinDeadline } from './deadline.ts'
+import { abandonable, BATCH_TIMEOUT_MS, withinDeadline } from './deadline.ts'
 import type { KeyVerdict, LoadResult, SessionEngine, SessionEntry, Transition, TransitionResult } from './engine.ts'
 import { type Scheduler, systemScheduler } from './scheduler.ts'
 import { isStoreFailure, storeNotAsked, storeUnavailable } from './store-failure.ts'
@@ -40,8 +40,6 @@ const GRACE_MS = 20
 
 /** How long the end of the process waits for a store. */
 const DISPOSAL_MS = 1000
-
-const BATCH_TIMEOUT_MS = 30_000
 
 /**
  * The same engine with a bound on everything: on the time of each operation, on their number, and on what a store that is
@@ -129,16 +127,14 @@ class Guard implements GuardedEngine {
 
   async transition(key: string, decide: (now: SessionData) => Transition): Promise<TransitionResult> {
     let hasDecided = false
-    let isAbandoned = false
-    const decideInTime = (now: SessionData): Transition => {
-      if (isAbandoned) throw storeUnavailable('nobody waits for this change any more')
+    const inTime = abandonable((now) => {
       hasDecided = true
       return decide(now)
-    }
+    })
     try {
-      return await this.#change(key, () => this.#engine.transition(key, decideInTime))
+      return await this.#change(key, () => this.#engine.transition(key, inTime.decide))
     } catch (error) {
-      isAbandoned = true
+      inTime.abandon()
       throw !hasDecided && isStoreFailure(error) ? asFailed(error) : error
     }
   }

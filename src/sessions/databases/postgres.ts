@@ -1,5 +1,6 @@
 import { saturateMs } from '../../django/dates.ts'
 import type { Clock } from '../../lib/clock.ts'
+import { BATCH_TIMEOUT_MS } from '../deadline.ts'
 import type { SessionEngine } from '../engine.ts'
 import { createDbSessions, type DbSessionsOptions } from '../engines/db.ts'
 import { createKeyQueue } from '../key-queue.ts'
@@ -30,8 +31,6 @@ export interface PostgresTableOptions {
 }
 
 const PAGE_ROWS = 200
-const BATCH_TIMEOUT_MS = 30_000
-
 /**
  * Opens the `db` engine on PostgreSQL, beside a Django project if there is one.
  *

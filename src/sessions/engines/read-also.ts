@@ -1,6 +1,6 @@
 import type { SessionData } from '../../django/json.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { withinDeadline } from '../deadline.ts'
+import { abandonable, withinDeadline } from '../deadline.ts'
 import type { KeyVerdict, LoadResult, SessionEngine, SessionEntry, Transition, TransitionResult } from '../engine.ts'
 import { createKeyMemory } from '../key-memory.ts'
 import { createKeyQueue } from '../key-queue.ts'
@@ -117,15 +117,11 @@ class ReadAlsoEngine implements SessionEngine {
 
   /** What is abandoned after the deadline may still move the session, but changes nothing in it. */
   async transition(key: string, decide: Decide): Promise<TransitionResult> {
-    let isAbandoned = false
-    const decideInTime: Decide = (now) => {
-      if (isAbandoned) throw storeUnavailable('nobody waits for this change any more')
-      return decide(now)
-    }
+    const inTime = abandonable(decide)
     try {
-      return await this.#inTime(this.#transition(key, decideInTime))
+      return await this.#inTime(this.#transition(key, inTime.decide))
     } finally {
-      isAbandoned = true
+      inTime.abandon()
     }
   }
 

@@ -2,6 +2,7 @@ import type { Clock, EpochMs } from '../../lib/clock.ts'
 import { readPostgresAddress } from '../databases/postgres-address.ts'
 import { type PostgresCall, PostgresPool, type PostgresStatement } from '../databases/postgres-pool.ts'
 import { callOnTable, type PostgresTableSchema, postgresDate } from '../databases/postgres-schema.ts'
+import { BATCH_TIMEOUT_MS } from '../deadline.ts'
 import type { UserIndex } from '../user-index.ts'
 
 export interface PostgresUserIndexOptions {
@@ -18,8 +19,6 @@ export interface PostgresUserIndexOptions {
 }
 
 const PAGE_ROWS = 500
-const BATCH_TIMEOUT_MS = 30_000
-
 const USER_TABLE_SQL = [
   'CREATE TABLE IF NOT EXISTS "sessiongate_user_session" ("user_id" varchar(200) NOT NULL, ' +
     '"session_key" varchar(128) NOT NULL, "expire_date" timestamp with time zone NOT NULL, ' +
