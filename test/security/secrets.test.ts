@@ -146,6 +146,7 @@ describe('what strangers send does not grow the gateway’s own books', () => {
     for (let i = 60; i < 560; i += 10)
       await Promise.all(Array.from({ length: 10 }, (_, j) => exchange(stage.gateway.port, odd(i + j))))
     assert.deepEqual([...(await series()).difference(before)], [])
+    await stage.gateway.stop()
     const agents = stage.gateway.log.filter((line) => line.msg === 'request')
     assert.ok(agents.length >= 560)
   })

@@ -29,7 +29,7 @@ export interface TestGateway extends AsyncDisposable {
   stderr(): string
   /** The first line, past or future, for which it holds. */
   logged(what: string, holds: (line: LogLine) => boolean): Promise<LogLine>
-  /** SIGTERM, and the exit code. */
+  /** SIGTERM, and the exit code, when the last line of the log has been read. */
   stop(signal?: NodeJS.Signals): Promise<number | null>
 }
 
@@ -57,6 +57,8 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   })
   const output = collect(child)
   const exited = once(child, 'exit')
+  // `close` comes when the pipes are read to their end too: at `exit` the last lines may still be in them.
+  const closed = once(child, 'close')
   const isAddress = (line: LogLine): boolean => line.msg === 'listening'
   const started = await Promise.race([
     output.logged('the gateway to listen', isAddress),
@@ -77,7 +79,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     logged: output.logged,
     async stop(signal = 'SIGTERM') {
       child.kill(signal)
-      const [code] = await within('the gateway to end', exited, 30_000)
+      const [code] = await within('the gateway to end', closed, 30_000)
       return code as number | null
     },
     async [Symbol.asyncDispose]() {
