@@ -9,7 +9,7 @@ import { systemClock } from './lib/clock.ts'
 import { createExchange } from './observe/exchange.ts'
 import { explainRoute } from './rules/explanation.ts'
 import type { Route } from './server/route.ts'
-import { createVisit, type Visit } from './server/visit.ts'
+import { Visit } from './server/visit.ts'
 import { openSessionParts, readGeneratedSigningKey, type SessionParts } from './session-parts.ts'
 import { findByPublicId } from './sessions/public-id.ts'
 import { wire } from './wiring.ts'
@@ -157,13 +157,10 @@ function visitOf(config: Config, question: Question, cookie: { cookieName: strin
     peer: '127.0.0.1',
     isTls,
     body: Readable.from([]),
-    gone: new AbortController().signal,
-    isBodyRead: () => true,
     onChunk: () => undefined,
-    wantBody: () => undefined,
-    inform: () => undefined,
   }
-  return createVisit(arrived, exchange)
+  const door = { isBodyRead: () => true, wantBody: () => undefined, inform: () => undefined }
+  return new Visit(arrived, door, exchange)
 }
 
 function rulesFor(visit: Visit, routes: readonly Route[]): RuleVerdict[] {

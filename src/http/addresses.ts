@@ -71,6 +71,7 @@ export function compileTrust(cidrs: readonly string[]): (address: string | undef
     else if ('problem' in entry) throw new TypeError(`the trusted proxy ${text} ${entry.problem}`)
     else networks[entry.family].addSubnet(entry.address, entry.prefix, entry.family)
   }
+  if (cidrs.length === 0) return () => false
   return function isTrusted(address) {
     if (address === undefined || address === '') return trustsUnix
     const peer = parseAddress(address)

@@ -1,10 +1,11 @@
-import { headerKey, headerValues, type RawHeaders } from './headers.ts'
+import { hasHeader, headerKey, headerValues, type RawHeaders } from './headers.ts'
 
 /**
  * The lines with `field` in Vary, as Django's `patch_vary_headers`: case-insensitive, order kept, and a Vary that holds
  * `*` becomes exactly `*`. Several Vary lines become one, in the place of the first.
  */
 export function withVary(raw: RawHeaders, field: string): string[] {
+  if (!hasHeader(raw, 'vary')) return [...raw, 'Vary', field]
   const fields = headerValues(raw, 'vary')
     .flatMap((line) => line.split(','))
     .map((name) => name.trim())
@@ -25,6 +26,10 @@ export function withVary(raw: RawHeaders, field: string): string[] {
  */
 export function withPrivateCache(raw: RawHeaders): string[] {
   const shared = withoutSharedCacheHeaders(raw)
+  if (!hasHeader(raw, 'cache-control')) {
+    shared.push('Cache-Control', 'private')
+    return shared
+  }
   const directives = parseDirectives(headerValues(raw, 'cache-control').join(','))
   if (directives === undefined) return withOneLine(shared, 'Cache-Control', 'private')
   const names = directives.map((directive) => directive.toLowerCase())
@@ -47,6 +52,8 @@ function withoutSharedCacheHeaders(raw: RawHeaders): string[] {
  * 9213, section 3.1), X-Accel-Expires (nginx).
  */
 function isSharedCacheHeader(key: string): boolean {
+  // The shortest is Edge-Control, and nearly every line of nearly every answer is shorter or ends otherwise.
+  if (key.length < 12) return false
   if (key === 'x-accel-expires') return true
   return key.endsWith('-control') && /^(?:surrogate|edge|(?:.*-)?cdn-cache)-control$/.test(key)
 }

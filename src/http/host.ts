@@ -41,15 +41,20 @@ export function parseHost(text: string): Host | undefined {
  * `node:http` takes the first of two and lets `a, b`, `a@b` and the empty value through. A request of HTTP/1.0 without
  * one is refused too: there is no default host here that it could mean.
  *
+ * @param parse default `parseHost`; somebody who reads many may remember what it said
  * @throws {GatewayError} `ERR_HOST_INVALID`
  */
-export function readHost(raw: RawHeaders, httpVersion: string): Host {
+export function readHost(
+  raw: RawHeaders,
+  httpVersion: string,
+  parse: (text: string) => Host | undefined = parseHost,
+): Host {
   const lines = headerValues(raw, 'host')
   const [line] = lines
   if (line === undefined || lines.length > 1) {
     throw new GatewayError('ERR_HOST_INVALID', `${lines.length} Host lines in a request of HTTP/${httpVersion}`)
   }
-  const host = parseHost(line)
+  const host = parse(line)
   if (host === undefined) throw new GatewayError('ERR_HOST_INVALID', 'the Host line holds no acceptable host')
   return host
 }

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { drawDigits, type RandomDigits } from '../lib/random-digits.ts'
 import { headerValues, type RawHeaders } from './headers.ts'
 
 /** A request's place in a distributed trace: W3C Trace Context, section 3.2. */
@@ -13,8 +13,8 @@ export interface Traceparent {
   readonly text: string
 }
 
-/** `size` random bytes. */
-export type RandomBytes = (size: number) => Uint8Array
+const NO_TRACE = '0'.repeat(32)
+const NO_PARENT = '0'.repeat(16)
 
 /**
  * A `traceparent` value. Version 00 has exactly four fields; a later version may have more behind them, version ff is
@@ -26,7 +26,7 @@ export function parseTraceparent(text: string): Traceparent | undefined {
   if (fields === null) return undefined
   const [, version, traceId = '', parentId = '', flags = '', more] = fields
   if (version === 'ff' || (version === '00' && more !== undefined)) return undefined
-  if (/^0+$/.test(traceId) || /^0+$/.test(parentId)) return undefined
+  if (traceId === NO_TRACE || parentId === NO_PARENT) return undefined
   return { traceId, parentId, isSampled: (Number.parseInt(flags, 16) & 1) === 1, text }
 }
 
@@ -34,9 +34,9 @@ export function parseTraceparent(text: string): Traceparent | undefined {
  * The beginning of a trace. It says sampled, since apps sample by their parent: without this header they would decide by
  * themselves, and "not sampled" from a gateway that records no spans would turn their tracing off.
  */
-export function newTraceparent(random: RandomBytes = randomBytes): Traceparent {
-  const traceId = nonZeroHex(16, random)
-  const parentId = nonZeroHex(8, random)
+export function newTraceparent(digits: RandomDigits = drawDigits): Traceparent {
+  const traceId = nonZero(digits(32), NO_TRACE)
+  const parentId = nonZero(digits(16), NO_PARENT)
   return { traceId, parentId, isSampled: true, text: `00-${traceId}-${parentId}-01` }
 }
 
@@ -44,14 +44,13 @@ export function newTraceparent(random: RandomBytes = randomBytes): Traceparent {
  * What goes up: the one well-formed line that came, unchanged, since the gateway adds no span of its own to the trace that
  * could be anybody's parent; else a new one. Several lines are none (section 3.2.1).
  */
-export function nextTraceparent(raw: RawHeaders, random: RandomBytes = randomBytes): Traceparent {
-  const [line, ...others] = headerValues(raw, 'traceparent')
-  const received = line === undefined || others.length > 0 ? undefined : parseTraceparent(line)
-  return received ?? newTraceparent(random)
+export function nextTraceparent(raw: RawHeaders, digits: RandomDigits = drawDigits): Traceparent {
+  const lines = headerValues(raw, 'traceparent')
+  const received = lines.length === 1 ? parseTraceparent(lines[0] ?? '') : undefined
+  return received ?? newTraceparent(digits)
 }
 
 /** An id of zeros alone is invalid: one bit set costs nothing that anybody will notice. */
-function nonZeroHex(size: number, random: RandomBytes): string {
-  const hex = Buffer.from(random(size)).toString('hex')
-  return /^0+$/.test(hex) ? `${hex.slice(0, -1)}1` : hex
+function nonZero(id: string, zeros: string): string {
+  return id === zeros ? `${id.slice(0, -1)}1` : id
 }

@@ -1,10 +1,11 @@
 import { errorTable } from '../errors.ts'
+import { createAccessLine } from './access-line.ts'
 import { type Exchange, localReasonOf, overheadMs } from './exchange.ts'
 import { failureFields } from './failure.ts'
-import type { Log, LogFields } from './log.ts'
+import type { LogFields, TextLog } from './log.ts'
 
 export interface AccessLogOptions {
-  readonly log: Log
+  readonly log: TextLog
   /** `logging.access`. When off, only requests that ended in an error of status 500 or above get their line. */
   readonly isEnabled: boolean
 }
@@ -14,9 +15,14 @@ export interface AccessLogOptions {
  * The query is not among them, nor is anything that a session holds.
  */
 export function createAccessLog({ log, isEnabled }: AccessLogOptions): (exchange: Exchange) => void {
+  const write = log.prepare('info', 'request')
+  const accessLine = createAccessLine()
   return function record(exchange) {
     const level = levelOf(exchange)
-    if (isEnabled || level !== 'info') log[level]('request', accessFields(exchange))
+    if (!isEnabled && level === 'info') return
+    const line = accessLine(exchange)
+    if (line === undefined) log[level]('request', accessFields(exchange))
+    else write(line)
   }
 }
 

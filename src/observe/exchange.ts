@@ -48,14 +48,14 @@ export type ExchangeOutcome = 'forwarded' | 'local' | 'upgraded' | 'aborted'
 export interface SessionFacts {
   readonly result: SessionResult
   /** The public id of the session (`sid`), never its key; absent where there is no session. */
-  readonly idHash?: string
+  readonly idHash?: string | undefined
   /** The engine's name and how long it took, when it was asked. */
-  readonly engine?: string
-  readonly resolveMs?: number
+  readonly engine?: string | undefined
+  readonly resolveMs?: number | undefined
   /** Length of the stored JSON. */
-  readonly storedBytes?: number
+  readonly storedBytes?: number | undefined
   /** True when the cookie came more than once. */
-  readonly duplicateCookie?: boolean
+  readonly duplicateCookie?: boolean | undefined
 }
 
 export interface DecisionFacts {
@@ -76,20 +76,20 @@ export interface UpstreamAttempt {
   /** `host:port` from the configuration. */
   readonly address: string
   /** Absent when no answer came. */
-  readonly status?: number
+  readonly status?: number | undefined
   /** Why it failed; absent when an answer came whole. */
-  readonly error?: ProxyErrorType
+  readonly error?: ProxyErrorType | undefined
   /** From handing over the request to the first byte of the answer. */
-  readonly firstByteMs?: number
+  readonly firstByteMs?: number | undefined
 }
 
 export interface UpstreamFacts {
   readonly name: string
   readonly attempts: readonly UpstreamAttempt[]
-  /** From the first hand-over to the last byte of the answer, waits for a slow browser included. */
-  readonly durationMs: number
+  /** From the first hand-over to the last byte of the answer, waits for a slow browser included; written when that is over. */
+  durationMs: number
   /** True when a further try was due and the budget of tries was spent. */
-  readonly retryBudgetExhausted?: boolean
+  readonly retryBudgetExhausted?: boolean | undefined
 }
 
 export interface ErrorReport {

@@ -18,18 +18,27 @@ export function methodLabel(method: string): string {
   return knownMethods.has(method) ? method : '_OTHER'
 }
 
-/** The exact status, within the five classes that HTTP has; an app can answer any three digits. */
+/** Every status of the five classes that HTTP has; an app can answer any three digits. */
+const statuses: ReadonlyMap<number, StatusLabels> = new Map(
+  Array.from({ length: 500 }, (_, i) => 100 + i).map((status) => [
+    status,
+    { exact: String(status), class: `${Math.floor(status / 100)}xx` },
+  ]),
+)
+
+interface StatusLabels {
+  readonly exact: string
+  readonly class: string
+}
+
+/** The exact status, `other` for a number that is none, `none` without one. */
 export function statusLabel(status: number | undefined): string {
   if (status === undefined) return 'none'
-  return isStatus(status) ? String(status) : 'other'
+  return statuses.get(status)?.exact ?? 'other'
 }
 
 /** `2xx` for 204. */
 export function statusClassLabel(status: number | undefined): string {
   if (status === undefined) return 'none'
-  return isStatus(status) ? `${Math.floor(status / 100)}xx` : 'other'
-}
-
-function isStatus(status: number): boolean {
-  return Number.isInteger(status) && status >= 100 && status <= 599
+  return statuses.get(status)?.class ?? 'other'
 }

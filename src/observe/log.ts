@@ -1,5 +1,7 @@
-import { destination } from 'pino'
-import { type Clock, type EpochMs, systemClock } from '../lib/clock.ts'
+import { type Clock, systemClock } from '../lib/clock.ts'
+import { MAX_LINE_CHARACTERS, quoted, safeInLine } from './json-text.ts'
+import { openSink } from './sink.ts'
+import { createTimestamp } from './timestamp.ts'
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
 
@@ -20,22 +22,31 @@ export interface LogOptions {
   readonly level?: LogLevel
   /** The file descriptor to write to; default 1, stdout. */
   readonly fd?: number
-  /** How much may wait for a slow reader before lines are dropped; default 1 MiB. */
+  /** How much may wait for a slow reader before lines are dropped; default 4 MiB. */
   readonly maxWaitingBytes?: number
+  /** For how long lines are gathered while many come; default 5. See `SinkOptions`. */
+  readonly gatherMs?: number
   /** For how long closing waits for a reader that does not read; default 1,000. */
   readonly closeTimeoutMs?: number
   readonly clock?: Clock
 }
 
-export interface OpenLog extends Log, AsyncDisposable {
+/** A log that also takes lines of which the caller wrote the text. */
+export interface TextLog extends Log {
+  /**
+   * A writer for many lines of one kind. It takes what stands behind `msg`: one or more members of a JSON object and the
+   * closing brace, safe in a line (`json-text.ts`).
+   */
+  prepare(level: 'debug' | 'info' | 'warn' | 'error', message: string): (members: string) => void
+}
+
+export interface OpenLog extends TextLog, AsyncDisposable {
   /** Lines lost since the start, because the reader stalled or went away. */
   readonly droppedLines: number
   /** Writes what waits, for at most `closeTimeoutMs`; lines after that are dropped. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** A line over this is made again with its texts cut: a log is no place to store what a stranger sends. */
-const MAX_LINE_CHARACTERS = 16_384
 const MAX_TEXT_CHARACTERS = 1024
 const MAX_LIST_ITEMS = 50
 
@@ -52,25 +63,31 @@ const severity: Readonly<Record<LogLevel, number>> = {
 /**
  * A log on a file descriptor. Writing is asynchronous: a reader that stalls costs lines, never requests, and the loss is
  * counted. Every line begins with `time` (ISO 8601, UTC), `level` and `msg`; the fields after them are the caller's.
- *
- * The lines are made by one `JSON.stringify`, not by pino's logger: for an access line of 25 fields that takes a third of
- * the time (`bench/log-line.ts`), and every request has one. Pino's part is the way to the descriptor.
  */
 export function openLog(options: LogOptions = {}): OpenLog {
-  const sink = openSink(options.fd ?? 1, options.maxWaitingBytes ?? 1024 * 1024)
+  const { fd = 1, maxWaitingBytes = 4 * 1024 * 1024, gatherMs = 5 } = options
+  const sink = openSink(fd, { maxWaiting: maxWaitingBytes, gatherMs })
   const clock = options.clock ?? systemClock
   const closeTimeoutMs = options.closeTimeoutMs ?? 1000
   const threshold = severity[options.level ?? 'info']
+  const timestamp = createTimestamp()
 
+  const head = (level: LogLevel, message: string): string =>
+    `{"time":"${timestamp(clock())}","level":"${level}","msg":${quoted(message)}`
   const writer = (level: LogLevel) => {
     if (severity[level] < threshold) return () => undefined
-    return (message: string, fields?: LogFields) => sink.write(formatLine(clock(), level, message, fields))
+    return (message: string, fields: LogFields = {}) => sink.write(`${head(level, message)}${fieldsText(fields)}\n`)
   }
   return {
     debug: writer('debug'),
     info: writer('info'),
     warn: writer('warn'),
     error: writer('error'),
+    prepare(level, message) {
+      if (severity[level] < threshold) return () => undefined
+      const middle = `","level":"${level}","msg":${quoted(message)},`
+      return (members) => sink.write(`{"time":"${timestamp(clock())}${middle}${members}\n`)
+    },
     get droppedLines() {
       return sink.droppedLines
     },
@@ -78,12 +95,12 @@ export function openLog(options: LogOptions = {}): OpenLog {
   }
 }
 
-function formatLine(at: EpochMs, level: LogLevel, message: string, fields: LogFields = {}): string {
-  const head = `{"time":"${new Date(at).toISOString()}","level":"${level}","msg":${JSON.stringify(message)}`
-  let body = JSON.stringify(fields)
-  if (body.length > MAX_LINE_CHARACTERS) body = JSON.stringify(shortened(fields))
-  const line = body === '{}' ? `${head}}\n` : `${head},${body.slice(1)}\n`
-  return isAscii(line) ? line : line.replace(unsafeInLine, escapeCharacter)
+/** What follows the head, the closing brace included. */
+function fieldsText(fields: LogFields): string {
+  let text = JSON.stringify(fields)
+  if (text === '{}') return '}'
+  if (text.length > MAX_LINE_CHARACTERS) text = JSON.stringify(shortened(fields))
+  return `,${safeInLine(text).slice(1)}`
 }
 
 function shortened(value: LogValue | undefined): LogValue | undefined {
@@ -99,71 +116,4 @@ function isList(value: LogValue | undefined): value is readonly string[] {
 
 function cutText(text: string): string {
   return text.length > MAX_TEXT_CHARACTERS ? `${text.slice(0, MAX_TEXT_CHARACTERS)}…` : text
-}
-
-/** JSON leaves them as they are, but terminals act on some and some readers take others for a line's end. */
-const unsafeInLine = /[\u0080-\u009f\u2028\u2029]/g
-
-function escapeCharacter(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
-}
-
-/** Far quicker than looking for the characters one by one, and nearly always true. */
-function isAscii(text: string): boolean {
-  return Buffer.byteLength(text) === text.length
-}
-
-interface Sink {
-  write(line: string): void
-  readonly droppedLines: number
-  close(timeoutMs: number): Promise<void>
-}
-
-function openSink(fd: number, maxWaitingBytes: number): Sink {
-  const file = destination({ fd, sync: false, minLength: 0, maxLength: maxWaitingBytes })
-  let droppedLines = 0
-  let isOpen = true
-  file.on('drop', () => {
-    droppedLines += 1
-  })
-  // The gateway serves on. A reader that is gone does not come back; a full disk may, so what waits is tried again with
-  // the next line, and lines are dropped once too much waits.
-  file.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') isOpen = false
-    abandon(file)
-  })
-  return {
-    write(line) {
-      if (isOpen) file.write(line)
-      else droppedLines += 1
-    },
-    get droppedLines() {
-      return droppedLines
-    },
-    async close(timeoutMs) {
-      if (!isOpen) return
-      isOpen = false
-      await finished(file, timeoutMs)
-      abandon(file)
-    },
-  }
-}
-
-/** At exit the library writes what is left, again and again for as long as that fails: without this the process never ends. */
-function abandon(file: ReturnType<typeof destination>): void {
-  file.flushSync = () => undefined
-}
-
-/** Resolves when everything is written or failed, or after the deadline: a stalled reader must not hold up the exit. */
-function finished(file: ReturnType<typeof destination>, timeoutMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const deadline = setTimeout(resolve, timeoutMs)
-    const finish = () => {
-      clearTimeout(deadline)
-      resolve()
-    }
-    file.once('close', finish)
-    file.once('error', finish)
-    file.end()
-  })
 }

@@ -1,7 +1,8 @@
-import { Counter, Histogram, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import { fineSeconds, payloadBytes } from './buckets.ts'
 import type { Exchange } from './exchange.ts'
 import { NO_ROUTE } from './labels.ts'
+import { createCounter, createHistogram } from './series.ts'
 
 /** Sessions, decisions, what the app was told and what it answered. */
 export interface SessionMetrics {
@@ -13,16 +14,16 @@ export interface SessionMetrics {
 export type RevocationSource = 'admin' | 'upstream' | 'backchannel' | 'expiry_sweep'
 
 export function createSessionMetrics(registry: Registry): SessionMetrics {
-  const metrics = { ...createSessions([registry]), ...createDecisions([registry]) }
+  const metrics = { ...createSessions(registry), ...createDecisions(registry) }
 
   function recordSession({ session, cookieSet }: Exchange): void {
-    if (cookieSet !== undefined) metrics.cookiesSet.inc({ reason: cookieSet })
+    if (cookieSet !== undefined) metrics.cookiesSet.at(cookieSet).add()
     if (session === undefined) return
     const { result, engine, resolveMs, storedBytes } = session
-    metrics.resolutions.inc({ result })
-    if (session.duplicateCookie === true) metrics.duplicateCookies.inc()
-    if (engine !== undefined && resolveMs !== undefined) metrics.resolve.observe({ engine, result }, resolveMs / 1000)
-    if (storedBytes !== undefined) metrics.payload.observe({ direction: 'stored' }, storedBytes)
+    metrics.resolutions.at(result).add()
+    if (session.duplicateCookie === true) metrics.duplicateCookies.at().add()
+    if (engine !== undefined && resolveMs !== undefined) metrics.resolve.at(engine, result).observe(resolveMs / 1000)
+    if (storedBytes !== undefined) metrics.payload.at('stored').observe(storedBytes)
   }
 
   return {
@@ -32,86 +33,77 @@ export function createSessionMetrics(registry: Registry): SessionMetrics {
       recordSession(exchange)
       if (decision !== undefined) {
         const verdict = decision.outcome === 'allow' ? 'allow' : 'deny'
-        metrics.decisions.inc({ route, decision: verdict, reason: decision.reason, mode: decision.mode })
+        metrics.decisions.at(route, verdict, decision.reason, decision.mode).add()
       }
       if (assertion !== undefined) {
-        metrics.assertions.inc({ alg: assertion.algorithm, cache: assertion.reused ? 'reused' : 'signed' })
-        metrics.payload.observe({ direction: 'injected' }, assertion.bytes)
+        metrics.assertions.at(assertion.algorithm, assertion.reused ? 'reused' : 'signed').add()
+        metrics.payload.at('injected').observe(assertion.bytes)
       }
-      if (writeback !== undefined) metrics.writeback.inc({ route, result: writeback })
-      if (exchange.cookiesCut > 0) metrics.cookiesCut.inc({ route }, exchange.cookiesCut)
+      if (writeback !== undefined) metrics.writeback.at(route, writeback).add()
+      if (exchange.cookiesCut > 0) metrics.cookiesCut.at(route).add(exchange.cookiesCut)
     },
-    revoked: (source, count) => metrics.revoked.inc({ source }, count),
+    revoked: (source, count) => metrics.revoked.at(source).add(count),
   }
 }
 
-function createSessions(registers: Registry[]) {
+function createSessions(registry: Registry) {
   return {
-    resolutions: new Counter({
+    resolutions: createCounter(registry, {
       name: 'sessiongate_session_resolutions_total',
       help: 'What looking for the session came to.',
       labelNames: ['result'],
-      registers,
     }),
-    resolve: new Histogram({
+    resolve: createHistogram(registry, {
       name: 'sessiongate_session_resolve_duration_seconds',
       help: 'How long the look for the session took, where the engine was asked.',
       labelNames: ['engine', 'result'],
       buckets: fineSeconds,
-      registers,
     }),
-    cookiesSet: new Counter({
+    cookiesSet: createCounter(registry, {
       name: 'sessiongate_session_cookies_set_total',
       help: 'Session cookies sent to browsers.',
       labelNames: ['reason'],
-      registers,
     }),
-    duplicateCookies: new Counter({
+    duplicateCookies: createCounter(registry, {
       name: 'sessiongate_session_duplicate_cookies_total',
       help: 'Requests that brought the session cookie more than once.',
-      registers,
+      labelNames: [],
     }),
-    cookiesCut: new Counter({
+    cookiesCut: createCounter(registry, {
       name: 'sessiongate_session_cookies_cut_total',
       help: "Set-Cookie lines of apps that were cut because they bear the session cookie's name.",
       labelNames: ['route'],
-      registers,
     }),
-    payload: new Histogram({
+    payload: createHistogram(registry, {
       name: 'sessiongate_session_payload_bytes',
       help: 'Size of sessions as stored and of assertions as sent to apps.',
       labelNames: ['direction'],
       buckets: payloadBytes,
-      registers,
     }),
-    revoked: new Counter({
+    revoked: createCounter(registry, {
       name: 'sessiongate_sessions_revoked_total',
       help: 'Sessions ended by somebody else than their own browser.',
       labelNames: ['source'],
-      registers,
     }),
   }
 }
 
-function createDecisions(registers: Registry[]) {
+function createDecisions(registry: Registry) {
   return {
-    decisions: new Counter({
+    decisions: createCounter(registry, {
       name: 'sessiongate_auth_decisions_total',
       help: 'Decisions of the access rules; with mode=observe, what enforce would have done.',
       labelNames: ['route', 'decision', 'reason', 'mode'],
-      registers,
     }),
-    assertions: new Counter({
+    assertions: createCounter(registry, {
       name: 'sessiongate_assertions_total',
       help: 'Assertions sent to apps, newly signed or sent again.',
       labelNames: ['alg', 'cache'],
-      registers,
     }),
-    writeback: new Counter({
+    writeback: createCounter(registry, {
       name: 'sessiongate_session_writeback_total',
       help: 'What became of the session commands in the answers of apps.',
       labelNames: ['route', 'result'],
-      registers,
     }),
   }
 }

@@ -1,5 +1,6 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import { fineSeconds } from './buckets.ts'
+import { createCounter, createGauge, createHistogram } from './series.ts'
 
 export interface StoreOperation {
   /** The store's name in the configuration's terms: `db`, `file`, `memory`. */
@@ -20,43 +21,41 @@ export interface StoreMetrics {
 }
 
 export function createStoreMetrics(registry: Registry): StoreMetrics {
-  const metrics = createAll([registry])
+  const metrics = createAll(registry)
   return {
     operation({ store, op, result, durationMs }) {
-      metrics.operations.inc({ store, op, result })
-      metrics.duration.observe({ store, op, result }, durationMs / 1000)
+      metrics.operations.at(store, op, result).add()
+      metrics.duration.at(store, op, result).observe(durationMs / 1000)
     },
-    cacheRequest: (result) => metrics.cacheRequests.inc({ result }),
-    up: (store, isUp) => metrics.up.set({ store }, isUp ? 1 : 0),
+    cacheRequest: (result) => metrics.cacheRequests.at(result).add(),
+    up(store, isUp) {
+      metrics.up.at(store).value = isUp ? 1 : 0
+    },
   }
 }
 
-function createAll(registers: Registry[]) {
+function createAll(registry: Registry) {
   return {
-    operations: new Counter({
+    operations: createCounter(registry, {
       name: 'sessiongate_session_store_operations_total',
       help: 'Operations on session stores.',
       labelNames: ['store', 'op', 'result'],
-      registers,
     }),
-    duration: new Histogram({
+    duration: createHistogram(registry, {
       name: 'sessiongate_session_store_operation_duration_seconds',
       help: 'How long operations on session stores took.',
       labelNames: ['store', 'op', 'result'],
       buckets: fineSeconds,
-      registers,
     }),
-    cacheRequests: new Counter({
+    cacheRequests: createCounter(registry, {
       name: 'sessiongate_session_cache_requests_total',
       help: 'Looks for sessions in a cache before their store is asked.',
       labelNames: ['result'],
-      registers,
     }),
-    up: new Gauge({
+    up: createGauge(registry, {
       name: 'sessiongate_store_up',
       help: 'Whether a store answers (1) or not (0).',
       labelNames: ['store'],
-      registers,
     }),
   }
 }

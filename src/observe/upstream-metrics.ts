@@ -1,7 +1,8 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { Gauge, type Registry } from 'prom-client'
 import { httpSeconds } from './buckets.ts'
 import type { Exchange, UpstreamAttempt, UpstreamFacts } from './exchange.ts'
 import { statusLabel } from './labels.ts'
+import { createCounter, createHistogram } from './series.ts'
 
 /** The back side: what apps were asked and how they did. */
 export interface UpstreamMetrics {
@@ -19,12 +20,13 @@ export interface ConnectionCounts {
 
 export function createUpstreamMetrics(registry: Registry): UpstreamMetrics {
   const watched = new Map<string, () => ConnectionCounts>()
-  const metrics = createAll([registry], watched)
+  addConnections(registry, watched)
+  const metrics = createAll(registry)
 
-  function recordAttempt(upstream: string, attempt: UpstreamAttempt): void {
-    metrics.requests.inc({ upstream, code: attempt.status === undefined ? 'error' : statusLabel(attempt.status) })
-    if (attempt.firstByteMs !== undefined) metrics.duration.observe({ upstream }, attempt.firstByteMs / 1000)
-    if (attempt.error !== undefined) metrics.errors.inc({ upstream, reason: attempt.error })
+  function recordAttempt(upstream: string, { status, firstByteMs, error }: UpstreamAttempt): void {
+    metrics.requests.at(upstream, status === undefined ? 'error' : statusLabel(status)).add()
+    if (firstByteMs !== undefined) metrics.duration.at(upstream).observe(firstByteMs / 1000)
+    if (error !== undefined) metrics.errors.at(upstream, error).add()
   }
 
   return {
@@ -33,7 +35,7 @@ export function createUpstreamMetrics(registry: Registry): UpstreamMetrics {
       if (upstream === undefined) return
       for (const attempt of upstream.attempts) recordAttempt(upstream.name, attempt)
       const outcome = retryOutcome(upstream)
-      if (outcome !== undefined) metrics.retries.inc({ upstream: upstream.name, outcome })
+      if (outcome !== undefined) metrics.retries.at(upstream.name, outcome).add()
     },
   }
 }
@@ -45,43 +47,42 @@ function retryOutcome({ attempts, retryBudgetExhausted }: UpstreamFacts): string
   return attempts.at(-1)?.error === undefined ? 'success' : 'fail'
 }
 
-function createAll(registers: Registry[], watched: ReadonlyMap<string, () => ConnectionCounts>) {
+function addConnections(registry: Registry, watched: ReadonlyMap<string, () => ConnectionCounts>): void {
+  new Gauge({
+    name: 'sessiongate_upstream_connections',
+    help: 'Connections to an upstream: with an exchange under way, kept for later, being opened.',
+    labelNames: ['upstream', 'state'],
+    registers: [registry],
+    collect() {
+      for (const [upstream, connections] of watched) {
+        for (const [state, count] of Object.entries(connections())) this.set({ upstream, state }, count)
+      }
+    },
+  })
+}
+
+function createAll(registry: Registry) {
   return {
-    connections: new Gauge({
-      name: 'sessiongate_upstream_connections',
-      help: 'Connections to an upstream: with an exchange under way, kept for later, being opened.',
-      labelNames: ['upstream', 'state'],
-      registers,
-      collect() {
-        for (const [upstream, connections] of watched) {
-          for (const [state, count] of Object.entries(connections())) this.set({ upstream, state }, count)
-        }
-      },
-    }),
-    requests: new Counter({
+    requests: createCounter(registry, {
       name: 'sessiongate_upstream_requests_total',
       help: 'Tries at an upstream, repeated ones included, by the status it answered; error = none came.',
       labelNames: ['upstream', 'code'],
-      registers,
     }),
-    duration: new Histogram({
+    duration: createHistogram(registry, {
       name: 'sessiongate_upstream_request_duration_seconds',
       help: 'From handing over a request to the first byte of the answer.',
       labelNames: ['upstream'],
       buckets: httpSeconds,
-      registers,
     }),
-    errors: new Counter({
+    errors: createCounter(registry, {
       name: 'sessiongate_upstream_errors_total',
       help: 'Tries that failed, by reason (RFC 9209 tokens).',
       labelNames: ['upstream', 'reason'],
-      registers,
     }),
-    retries: new Counter({
+    retries: createCounter(registry, {
       name: 'sessiongate_upstream_retries_total',
       help: 'Requests that were tried again, or were not for want of budget.',
       labelNames: ['upstream', 'outcome'],
-      registers,
     }),
   }
 }

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { ErrorFacts } from '../errors.ts'
-import { headerValues, type RawHeaders } from '../http/headers.ts'
+import type { RawHeaders } from '../http/headers.ts'
 import { unusableAnswer } from './failure.ts'
 
 /** The head of an answer, when it may be passed on. */
@@ -9,9 +9,17 @@ export interface AnswerHead {
   readonly reason: string
   readonly headers: RawHeaders
   readonly contentLength: number | undefined
+  /** How the body is framed, where there is one: `sized` is `contentLength`, which is 0 where there is none. */
+  readonly framing: 'sized' | 'chunked' | 'until-close'
+  /** The lines of a 204 or a 304 speak of a body; nobody knows whether one follows (RFC 9112, section 6.3). */
+  readonly isLengthDoubtful: boolean
+  /** `Connection: close`, in whatever company. */
+  readonly mustClose: boolean
+  /** `Keep-Alive: timeout=`: how long the server keeps the connection, in seconds, where it says so. */
+  readonly keepAliveSeconds: number | undefined
 }
 
-/** What undici's parser gave. */
+/** What the parser gave. */
 export interface ReceivedHead {
   /** Of the request: an answer to HEAD has no body. */
   readonly method: string
@@ -35,50 +43,106 @@ export function linesOf(buffers: readonly (Buffer | string)[]): string[] {
   })
 }
 
+/** What the lines of a head say that concerns the connection. */
+interface Framing {
+  lengths: number
+  length: string
+  codings: number
+  coding: string
+  trailers: number
+  mustClose: boolean
+  keepAliveSeconds: number | undefined
+}
+
 /**
  * Decides whether a final answer may be passed on, and how long its body is.
  *
- * undici accepts more than can be handed on without guessing: any three digits as a status, `Transfer-Encoding: gzip`
+ * Parsers accept more than can be handed on without guessing: any three digits as a status, `Transfer-Encoding: gzip`
  * (whose coding would be lost with the line), `Content-Length: 007`. Whoever repairs such a head tells the client
  * something else than the app said, so it is refused (RFC 9112, section 6.3).
  *
  * @throws {GatewayError} `ERR_UPSTREAM_PROTOCOL`
  */
-export function readAnswerHead(head: ReceivedHead, facts: ErrorFacts): AnswerHead {
-  const { status, lines } = head
+export function readAnswerHead({ method, status, reason, lines }: ReceivedHead, facts: ErrorFacts): AnswerHead {
   if (status < 200 || status > 599) throw unusableAnswer(`status ${status}`, facts)
-  requireFieldLines(lines, facts)
-  const isBodiless = head.method === 'HEAD' || status === 204 || status === 304
-  const contentLength = readFraming(lines, facts)
+  const framing = readFraming(lines, facts)
+  const length = lengthOf(framing, facts)
+  const isWithoutContent = status === 204
+  const isBodiless = method === 'HEAD' || isWithoutContent || status === 304
+  const hasCuts = framing.codings > 0 || framing.trailers > 0 || (isWithoutContent && framing.lengths > 0)
   return {
     status,
-    reason: readableReason(status, head.reason),
-    headers: withoutFraming(lines, status === 204),
-    contentLength: isBodiless ? 0 : contentLength,
+    reason: readableReason(status, reason),
+    headers: hasCuts ? withoutFraming(lines, isWithoutContent) : lines,
+    contentLength: isBodiless ? 0 : length,
+    framing: isBodiless || length !== undefined ? 'sized' : framing.codings > 0 ? 'chunked' : 'until-close',
+    isLengthDoubtful: isBodiless && method !== 'HEAD' && (framing.codings > 0 || (length ?? 0) > 0),
+    mustClose: framing.mustClose,
+    keepAliveSeconds: framing.keepAliveSeconds,
   }
 }
 
-/** The parser lets none of these through; were that to change, a line break here would be a second answer. */
-function requireFieldLines(lines: RawHeaders, facts: ErrorFacts): void {
+function readFraming(lines: RawHeaders, facts: ErrorFacts): Framing {
+  const found: Framing = {
+    lengths: 0,
+    length: '',
+    codings: 0,
+    coding: '',
+    trailers: 0,
+    mustClose: false,
+    keepAliveSeconds: undefined,
+  }
   for (let i = 0; i < lines.length; i += 2) {
-    if (!token.test(lines[i] ?? '')) throw unusableAnswer('a header name is not a token', facts)
-    if (outsideFieldValue.test(lines[i + 1] ?? ''))
-      throw unusableAnswer('a header value has a control character', facts)
+    const name = lines[i] ?? ''
+    const value = lines[i + 1] ?? ''
+    // The parser lets none of these through; were that to change, a line break here would be a second answer.
+    if (!token.test(name)) throw unusableAnswer('a header name is not a token', facts)
+    if (outsideFieldValue.test(value)) throw unusableAnswer('a header value has a control character', facts)
+    note(found, name, value)
+  }
+  return found
+}
+
+/** Nearly every name is told apart by its length already. */
+function note(found: Framing, name: string, value: string): void {
+  switch (name.length) {
+    case 7:
+      if (name.toLowerCase() === 'trailer') found.trailers += 1
+      break
+    case 10:
+      noteConnection(found, name.toLowerCase(), value)
+      break
+    case 14:
+      if (name.toLowerCase() !== 'content-length') break
+      found.lengths += 1
+      found.length = value
+      break
+    case 17:
+      if (name.toLowerCase() !== 'transfer-encoding') break
+      found.codings += 1
+      found.coding = value
+  }
+}
+
+function noteConnection(found: Framing, name: string, value: string): void {
+  if (name === 'connection') {
+    // A word that only contains it costs a connection; one that is overlooked would cost an answer.
+    if (/close/i.test(value)) found.mustClose = true
+  } else if (name === 'keep-alive') {
+    const seconds = /timeout=([0-9]{1,9})/i.exec(value)?.[1]
+    if (seconds !== undefined) found.keepAliveSeconds = Number(seconds)
   }
 }
 
 /** The length of the body, `undefined` if it is chunked or ends with the connection (RFC 9112, section 6.3). */
-function readFraming(lines: RawHeaders, facts: ErrorFacts): number | undefined {
-  const codings = headerValues(lines, 'transfer-encoding')
-  const lengths = headerValues(lines, 'content-length')
-  if (codings.length > 0) {
-    const isChunked = codings.length === 1 && codings[0]?.toLowerCase() === 'chunked'
-    if (!isChunked || lengths.length > 0) throw unusableAnswer('the framing of the answer is ambiguous', facts)
+function lengthOf({ codings, coding, lengths, length }: Framing, facts: ErrorFacts): number | undefined {
+  if (codings > 0) {
+    const isChunked = codings === 1 && coding.toLowerCase() === 'chunked'
+    if (!isChunked || lengths > 0) throw unusableAnswer('the framing of the answer is ambiguous', facts)
     return undefined
   }
-  const [length] = lengths
-  if (length === undefined) return undefined
-  if (lengths.length > 1 || !canonicalLength.test(length) || !Number.isSafeInteger(Number(length))) {
+  if (lengths === 0) return undefined
+  if (lengths > 1 || !canonicalLength.test(length) || !Number.isSafeInteger(Number(length))) {
     throw unusableAnswer('the length of the answer is not one plain number', facts)
   }
   return Number(length)
@@ -113,6 +177,6 @@ function isFraming(name: string, isWithoutContent: boolean): boolean {
  */
 function readableReason(status: number, received: string): string {
   const standard = STATUS_CODES[status] ?? ''
-  if (standard.endsWith(received)) return standard
+  if (received === standard || standard.endsWith(received)) return standard
   return /^[\x20-\x7e]*$/.test(received) ? received : ''
 }

@@ -58,13 +58,7 @@ export interface FailureState {
  */
 export function exchangeFailure(cause: unknown, state: FailureState, facts: Place): GatewayError {
   const code = codeOf(cause)
-  if (code === 'UND_ERR_HEADERS_OVERFLOW') {
-    return new GatewayError('ERR_UPSTREAM_PROTOCOL', 'the header section of the answer is too large', {
-      cause,
-      facts,
-      proxyError: 'http_response_header_section_size',
-    })
-  }
+  if (code === 'UND_ERR_HEADERS_OVERFLOW') return headersTooLarge(facts, cause)
   const [errorCode, message, proxyError] = state.isConnectionLost ? lost(state) : malformed
   return new GatewayError(errorCode, message, { cause, facts, proxyError })
 }
@@ -84,4 +78,51 @@ function lost(state: FailureState): readonly [ErrorCode, string, ProxyErrorType]
 /** An answer that is HTTP, but not one that may be passed on. */
 export function unusableAnswer(message: string, facts: ErrorFacts): GatewayError {
   return new GatewayError('ERR_UPSTREAM_PROTOCOL', message, { facts, proxyError: 'http_protocol_error' })
+}
+
+/** An answer, or what stands where one is due, that is not HTTP as RFC 9112 has it. */
+export function malformedAnswer(facts: Place): GatewayError {
+  const [errorCode, message, proxyError] = malformed
+  return new GatewayError(errorCode, message, { facts, proxyError })
+}
+
+export function headersTooLarge(facts: Place, cause?: unknown): GatewayError {
+  return new GatewayError('ERR_UPSTREAM_PROTOCOL', 'the header section of the answer is too large', {
+    cause,
+    facts,
+    proxyError: 'http_response_header_section_size',
+  })
+}
+
+/** An app that sends more 1xx answers than this to one request is broken, or wants to keep us busy. */
+const MAX_INFORMATIONAL = 16
+
+/** Why the `count`-th interim answer to a request cannot be accepted, `undefined` if it can. */
+export function informationRefusal(status: number, count: number, facts: Place): GatewayError | undefined {
+  if (status <= 101) return unusableAnswer(`status ${status}, which nobody asked for`, facts)
+  return count > MAX_INFORMATIONAL ? unusableAnswer('too many interim answers', facts) : undefined
+}
+
+export function unanswered(firstByteMs: number, facts: Place): GatewayError {
+  return timeout(`no answer within ${firstByteMs} ms`, 'http_response_timeout', facts)
+}
+
+/** Nothing of the request's body moved; `isBlocked`: because the upstream does not take it. */
+export function requestStalled(idleMs: number, isBlocked: boolean, facts: Place): GatewayError {
+  if (!isBlocked) return new GatewayError('ERR_REQUEST_TIMEOUT', `nothing of the body came for ${idleMs} ms`)
+  return timeout(`the upstream took nothing of the body for ${idleMs} ms`, 'connection_write_timeout', facts)
+}
+
+/** Nothing of the answer's body moved; `isPaused`: because the client does not take it. */
+export function answerStalled(idleMs: number, isPaused: boolean, facts: Place): GatewayError {
+  if (isPaused) return new GatewayError('ERR_REQUEST_TIMEOUT', `nothing of the answer was taken for ${idleMs} ms`)
+  return timeout(`nothing of the answer came for ${idleMs} ms`, 'connection_read_timeout', facts)
+}
+
+export function shuttingDown(): GatewayError {
+  return new GatewayError('ERR_SHUTTING_DOWN', 'the upstream is closed')
+}
+
+function timeout(message: string, proxyError: ProxyErrorType, facts: Place): GatewayError {
+  return new GatewayError('ERR_UPSTREAM_TIMEOUT', message, { facts, proxyError })
 }

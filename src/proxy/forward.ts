@@ -1,135 +1,189 @@
+import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
 import { GatewayError } from '../errors.ts'
-import { headerValues } from '../http/headers.ts'
-import { type Connection, type ConnectionPool, createConnectionPool } from './connection.ts'
-import { type Attempt, runExchange } from './exchange.ts'
-import type { Upstream, UpstreamAnswer, UpstreamOptions, UpstreamRequest, UpstreamStats } from './upstream.ts'
-
-const DEFAULT_MAX_HEADER_BYTES = 32 * 1024
+import type { AnswerHead } from './answer-head.ts'
+import { type Attempt, type AttemptFailure, type Server, type ServerOptions, serverOptions } from './attempt.ts'
+import { LeanServer } from './lean-server.ts'
+import { createUndiciServer } from './undici-server.ts'
+import {
+  ClientGoneError,
+  type UpgradeAnswer,
+  type Upstream,
+  type UpstreamAnswer,
+  type UpstreamOptions,
+  type UpstreamRequest,
+  type UpstreamStats,
+} from './upstream.ts'
 
 /** RFC 9110, section 9.2.2: those that have the same effect when they arrive twice. */
 const idempotentMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 
-const method = /^(?!CONNECT$)[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-const originForm = /^\/[\x21-\x7e]*$/
-
-interface Server {
-  readonly origin: string
-  readonly pool: ConnectionPool
-}
-
-/** What the last attempt was, with the count of them. */
-interface Outcome {
-  readonly attempt: Exclude<Attempt, { kind: 'failed' }>
-  readonly server: string
-  readonly attempts: number
-}
-
 /** Opens an upstream; connections are made when they are needed. Disposing cuts all of them. */
 export function openUpstream(options: UpstreamOptions): Upstream {
-  const { name, timeouts } = options
-  const servers = options.servers.map((origin) => createServer(origin, options))
-  if (servers.length === 0) throw new TypeError(`upstream ${name} has no server`)
-  let turn = 0
-  let isClosed = false
-
-  function nextServer(): Server {
-    const server = servers[turn % servers.length]
-    turn += 1
-    if (server === undefined || isClosed) throw new GatewayError('ERR_SHUTTING_DOWN', `upstream ${name} is closed`)
-    return server
-  }
-
-  async function send(request: UpstreamRequest, isUpgrade: boolean): Promise<Outcome> {
-    requireSendable(request)
-    const mayRepeat = request.body === null && idempotentMethods.has(request.method)
-    let isFresh = isUpgrade
-    for (let attempts = 1; ; ) {
-      request.signal.throwIfAborted()
-      const server = nextServer()
-      const { attempt, isUnused } = await tryOnce(server, { request, isFresh, isUpgrade, timeouts })
-      if (attempt.kind !== 'failed') return { attempt, server: server.origin, attempts }
-      // A kept connection turned out to be closed before anything was written: that was no attempt.
-      if (!isUnused) {
-        if (!mayRepeat || !attempt.wasCutUnanswered || attempts > options.retries) throw attempt.error
-        attempts += 1
-      }
-      isFresh = true
-    }
-  }
+  const { name, retries } = options
+  if (options.servers.length === 0) throw new TypeError(`upstream ${name} has no server`)
+  const createServer = options.implementation === 'undici' ? createUndiciServer : createFittingServer
+  const forwarders = createRing(name, options, createServer)
+  const upgraders = createRing(name, options, createUndiciServer)
 
   return {
     name,
-    async forward(request) {
-      const startedAt = performance.now()
-      return answerOf(await send(request, false), startedAt)
+    forward(request) {
+      return new Promise((resolve, reject) =>
+        new Forwarding(request, { ring: forwarders, retries }, { resolve, reject }).begin(),
+      )
     },
-    async upgrade(request) {
-      const startedAt = performance.now()
-      const outcome = await send({ ...request, method: 'GET', body: null }, true)
-      const { attempt, server } = outcome
-      if (attempt.kind === 'answer') return { kind: 'answer', answer: answerOf(outcome, startedAt) }
-      return { ...attempt, server }
+    upgrade(request) {
+      const asGet: UpstreamRequest = { ...request, method: 'GET', body: null }
+      return new Promise((resolve, reject) =>
+        new Upgrading(asGet, { ring: upgraders, retries }, { resolve, reject }).begin(),
+      )
     },
-    stats: () => sumOf(servers),
+    stats: () => sumOf([...forwarders.servers, ...upgraders.servers]),
     async [Symbol.asyncDispose]() {
-      isClosed = true
-      await Promise.all(servers.map(({ pool }) => pool[Symbol.asyncDispose]()))
+      await Promise.all([forwarders.close(), upgraders.close()])
     },
   }
 }
 
-function createServer(origin: string, { name, timeouts, maxHeaderBytes }: UpstreamOptions): Server {
-  const pool = createConnectionPool({
-    server: origin,
-    connectMs: timeouts.connectMs,
-    maxHeaderBytes: maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES,
-    facts: { upstream: name, server: origin },
-  })
-  return { origin, pool }
+function createFittingServer(options: ServerOptions): Server {
+  return options.origin.startsWith('http://') ? new LeanServer(options) : createUndiciServer(options)
 }
 
-interface Try {
-  readonly request: UpstreamRequest
-  readonly isFresh: boolean
-  readonly isUpgrade: boolean
-  readonly timeouts: UpstreamOptions['timeouts']
+/** Servers, taken in turn. */
+interface Ring {
+  readonly servers: readonly Server[]
+  next(): Server
+  close(): Promise<void>
 }
 
-async function tryOnce(server: Server, { request, isFresh, isUpgrade, timeouts }: Try) {
-  let connection: Connection
-  try {
-    connection = await server.pool.acquire({ isFresh, signal: request.signal })
-  } catch (error) {
-    const attempt: Attempt = { kind: 'failed', error, wasSent: false, wasCutUnanswered: isRefusal(error) }
-    return { attempt, isUnused: false }
+function createRing(name: string, options: UpstreamOptions, createServer: (options: ServerOptions) => Server): Ring {
+  const servers = options.servers.map((origin) => createServer(serverOptions(origin, options)))
+  let turn = 0
+  let isClosed = false
+  return {
+    servers,
+    next() {
+      const server = servers[turn % servers.length]
+      turn += 1
+      if (server === undefined || isClosed) throw new GatewayError('ERR_SHUTTING_DOWN', `upstream ${name} is closed`)
+      return server
+    },
+    async close() {
+      isClosed = true
+      await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()))
+    },
   }
-  const attempt = await runExchange({ connection, request, timeouts, isUpgrade })
-  return { attempt, isUnused: attempt.kind === 'failed' && !attempt.wasSent && connection.isReused }
 }
 
-function isRefusal(error: unknown): boolean {
-  if (!(error instanceof GatewayError)) return false
-  return error.proxyError === 'connection_refused' || error.proxyError === 'connection_terminated'
+interface Settling<T> {
+  readonly resolve: (value: T) => void
+  readonly reject: (error: unknown) => void
 }
 
-function answerOf({ attempt, server, attempts }: Outcome, startedAt: number): UpstreamAnswer {
-  // Only a request for an upgrade can end in one; undici treats any other 101 as an error.
-  if (attempt.kind !== 'answer') throw new TypeError('the upstream switched protocols unasked')
-  const { head, body } = attempt
-  return { ...head, body, server, attempts, firstByteMs: performance.now() - startedAt }
+interface Ways {
+  readonly ring: Ring
+  readonly retries: number
 }
 
-/** What the floors above have made sure of long before; if not, the request must not leave the house. */
-function requireSendable(request: UpstreamRequest): void {
-  if (!method.test(request.method)) throw new TypeError('the method is not one that can be forwarded')
-  if (!originForm.test(request.target)) throw new TypeError('the target is not in origin form')
-  if (headerValues(request.headers, 'host').length !== 1) throw new TypeError('the request needs exactly one Host')
+/** A request and its attempts, one after the other. */
+abstract class Sending<T> implements Attempt {
+  readonly request: UpstreamRequest
+  abstract readonly isUpgrade: boolean
+  isFresh = false
+  readonly #ways: Ways
+  readonly #settling: Settling<T>
+  readonly #startedMs = performance.now()
+  #attempts = 1
+  #server = ''
+
+  constructor(request: UpstreamRequest, ways: Ways, settling: Settling<T>) {
+    this.request = request
+    this.#ways = ways
+    this.#settling = settling
+  }
+
+  begin(): void {
+    if (this.request.client.isGone) {
+      this.#settling.reject(new ClientGoneError())
+      return
+    }
+    try {
+      const server = this.#ways.ring.next()
+      this.#server = server.origin
+      server.send(this)
+    } catch (error) {
+      this.#settling.reject(error)
+    }
+  }
+
+  abstract answered(head: AnswerHead, body: Readable | string): void
+
+  abstract switched(headers: readonly string[], socket: Socket): void
+
+  failed({ error, isUnused, wasCutUnanswered }: AttemptFailure): void {
+    if (!isUnused) {
+      const { method, body } = this.request
+      const mayRepeat = body === null && idempotentMethods.has(method)
+      if (!mayRepeat || !wasCutUnanswered || this.#attempts > this.#ways.retries) {
+        this.#settling.reject(error)
+        return
+      }
+      this.#attempts += 1
+    }
+    this.isFresh = true
+    this.begin()
+  }
+
+  protected settle(value: T): void {
+    this.#settling.resolve(value)
+  }
+
+  protected get server(): string {
+    return this.#server
+  }
+
+  protected answerOf({ status, reason, headers, contentLength }: AnswerHead, body: Readable | string): UpstreamAnswer {
+    const firstByteMs = performance.now() - this.#startedMs
+    return { status, reason, headers, contentLength, body, server: this.#server, attempts: this.#attempts, firstByteMs }
+  }
+}
+
+class Forwarding extends Sending<UpstreamAnswer> {
+  readonly isUpgrade = false
+
+  answered(head: AnswerHead, body: Readable | string): void {
+    this.settle(this.answerOf(head, body))
+  }
+
+  switched(_headers: readonly string[], socket: Socket): void {
+    // Only a request for an upgrade can end in one; any other 101 is an error.
+    socket.destroy()
+    this.failed({
+      error: new TypeError('the upstream switched protocols unasked'),
+      isUnused: false,
+      wasCutUnanswered: false,
+    })
+  }
+}
+
+class Upgrading extends Sending<UpgradeAnswer> {
+  readonly isUpgrade = true
+  override isFresh = true
+
+  answered(head: AnswerHead, body: Readable | string): void {
+    this.settle({ kind: 'answer', answer: this.answerOf(head, body) })
+  }
+
+  switched(headers: readonly string[], socket: Socket): void {
+    this.settle({ kind: 'switched', headers, socket, server: this.server })
+  }
 }
 
 function sumOf(servers: readonly Server[]): UpstreamStats {
   const sum = { active: 0, idle: 0, pending: 0 }
-  for (const { pool } of servers) {
-    const { active, idle, pending } = pool.stats()
+  for (const server of servers) {
+    const { active, idle, pending } = server.stats()
     sum.active += active
     sum.idle += idle
     sum.pending += pending

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { GatewayError } from '../errors.ts'
+import { BodySource } from './body-source.ts'
 
 export interface RequestBodyOptions {
   /** What the request's head promised, in bytes; `undefined` if it promised nothing. */
@@ -16,62 +16,22 @@ export interface RequestBodyOptions {
  * Destroying this one only lets go of the source.
  */
 export function createRequestBody(source: Readable, options: RequestBodyOptions): Readable {
-  let received = 0
-  let isLetGo = false
   const body = new Readable({
-    read: () => void source.resume(),
+    read: () => taken.resume(),
     destroy(error, done) {
-      letGo()
+      taken.letGo()
       done(error)
     },
   })
-  // undici listens for errors only while it sends, and nobody at all does once the source was let go.
+  // undici listens for errors only while it sends.
   body.on('error', () => {})
-  source.on('error', () => {})
-
-  function onData(chunk: Buffer): void {
-    received += chunk.length
-    // undici would cut the surplus off with an error of its own; here it is known whose fault it is.
-    if (options.contentLength !== undefined && received > options.contentLength) {
-      fail(wrongLength())
-      return
-    }
-    options.onProgress()
-    if (!body.push(chunk)) source.pause()
-  }
-  function onEnd(): void {
-    if (isLetGo) return
-    // With nothing sent yet undici would otherwise write `content-length: 0`: a complete request that nobody made.
-    if (options.contentLength !== undefined && received < options.contentLength) {
-      fail(wrongLength())
-      return
-    }
-    letGo()
-    body.push(null)
-  }
-  function fail(error: unknown): void {
-    if (isLetGo) return
-    letGo()
-    options.onFailure(error)
-  }
-  function onClose(): void {
-    fail(new GatewayError('ERR_REQUEST_INVALID', 'the client went away within the body'))
-  }
-  function letGo(): void {
-    isLetGo = true
-    source.off('data', onData).off('end', onEnd).off('error', fail).off('close', onClose)
-    source.pause()
-  }
-
-  source.on('end', onEnd).on('error', fail).on('close', onClose)
-  // Attaching 'data' starts the flow, and nothing may be read before undici asks.
-  source.pause()
-  source.on('data', onData)
-  if (source.readableEnded) process.nextTick(onEnd)
-  else if (source.destroyed) process.nextTick(source.errored ? () => fail(source.errored) : onClose)
+  const taken = new BodySource(source, options.contentLength, {
+    onChunk(chunk) {
+      options.onProgress()
+      if (!body.push(chunk)) taken.pause()
+    },
+    onEnd: () => void body.push(null),
+    onFailure: options.onFailure,
+  })
   return body
-}
-
-function wrongLength(): GatewayError {
-  return new GatewayError('ERR_REQUEST_INVALID', 'the body has not the length that the request announced')
 }

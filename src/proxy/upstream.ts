@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { RawHeaders } from '../http/headers.ts'
 
-/** How long an upstream may take, each in milliseconds. */
+/** How long an upstream may take, each in milliseconds. A deadline is never early, and at most 100 ms late. */
 export interface UpstreamTimeouts {
   /** From the start of the name lookup to the end of the TCP or TLS handshake. */
   readonly connectMs: number
@@ -22,6 +22,28 @@ export interface UpstreamOptions {
   readonly retries: number
   /** Limit of the names and values of one answer's head, and again of its trailers. Default 32 KiB. */
   readonly maxHeaderBytes?: number
+  /**
+   * Who speaks HTTP to the servers. `lean`, a client for plain HTTP/1.1 that does what a gateway needs and no more, is
+   * the default where every server is `http://`; `undici` is the default for `https://`, which `lean` cannot do, and
+   * in either case what opens WebSockets. Both keep the same promises.
+   */
+  readonly implementation?: 'lean' | 'undici'
+}
+
+/** The browser's end of an exchange, as far as an upstream has to know: whether it has left, and whom to tell when it does. */
+export interface Departure {
+  readonly isGone: boolean
+  /** Set by whoever has to act on it, one at a time; called at most once, when the browser has gone. */
+  onGone: (() => void) | undefined
+}
+
+/** What an exchange ends with when the browser has gone. Nobody is left to be answered, so it has no status. */
+export class ClientGoneError extends Error {
+  override readonly name = 'ClientGoneError'
+
+  constructor() {
+    super('the client has gone')
+  }
 }
 
 /** A request as it goes up: decided, and with finished headers. */
@@ -44,8 +66,11 @@ export interface UpstreamRequest {
   readonly body: Readable | null
   /** The body's length in bytes if it is known: sent as `Content-Length` and enforced. Otherwise it goes up chunked. */
   readonly contentLength?: number
-  /** Aborted when the client is gone; the upstream's connection is cut at once, also while the answer's body flows. */
-  readonly signal: AbortSignal
+  /**
+   * Tells when the client has gone; the upstream's connection is cut at once, also while the answer's body flows. Its
+   * `onGone` belongs to the upstream from the call until the answer's body has ended.
+   */
+  readonly client: Departure
   /** Told of each 1xx answer but 100 and 101, which are errors of the upstream. At most 16. */
   readonly onInformation?: (status: number, headers: RawHeaders) => void
 }
@@ -64,11 +89,16 @@ export interface UpstreamAnswer {
   /** How many bytes `body` will give, where the upstream said so: 0 for HEAD, 204 and 304. `undefined`: nobody knows. */
   readonly contentLength: number | undefined
   /**
-   * The body, decoded of its framing and of nothing else; without trailers. It fails with a `GatewayError` if the
-   * upstream does not send all of it, and then nothing of it may look complete to the client. It must be consumed or
-   * destroyed; destroying it cuts the upstream's connection.
+   * The body, decoded of its framing and of nothing else; without trailers.
+   *
+   * A text is the whole of it, one character a byte (latin1), '' for none: it came together with the head, the
+   * connection has been given back, and nothing can fail any more. An upstream is free to give a stream all the same.
+   *
+   * A stream fails with a `GatewayError` if the upstream does not send all of it (and with `ClientGoneError` when the
+   * client has gone), and then nothing of it may look complete to the client. It must be consumed or destroyed;
+   * destroying it cuts the upstream's connection.
    */
-  readonly body: Readable
+  readonly body: Readable | string
   /** The origin that answered. */
   readonly server: string
   /** How often the request was tried, 1 if the first attempt succeeded. */
@@ -112,7 +142,7 @@ export interface Upstream extends AsyncDisposable {
    *
    * @throws {GatewayError} `ERR_UPSTREAM_UNREACHABLE`, `ERR_UPSTREAM_TIMEOUT`, `ERR_UPSTREAM_PROTOCOL`, each with its
    * type of RFC 9209; `ERR_REQUEST_TIMEOUT` if the client's body stalls; `ERR_SHUTTING_DOWN` after disposal.
-   * @throws the signal's reason if it was aborted, and the error of `body` if that failed.
+   * @throws {ClientGoneError} when the client has gone, and the error of `body` if that failed.
    */
   forward(request: UpstreamRequest): Promise<UpstreamAnswer>
   /** Sends a handshake, always on a new connection. What a 101 says is for the caller to verify. Throws as `forward`. */

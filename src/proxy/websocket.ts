@@ -56,26 +56,45 @@ export async function openTunnel(request: TunnelRequest): Promise<TunnelAnswer> 
   const key = readKey(headers)
   if (key === undefined) throw new TypeError('the handshake has no key')
 
-  const givingUp = new AbortController()
-  const onGone = () => givingUp.abort(new GatewayError('ERR_REQUEST_INVALID', 'the client went away'))
-  const timer = setTimeout(() => givingUp.abort(tooLate(upstream.name, handshakeTimeoutMs)), handshakeTimeoutMs)
-  const stop = AbortSignal.any([signal, givingUp.signal])
+  const leaving = createLeaving(signal)
+  const onGone = () => leaving.leave(new GatewayError('ERR_REQUEST_INVALID', 'the client went away'))
+  const timer = setTimeout(() => leaving.leave(tooLate(upstream.name, handshakeTimeoutMs)), handshakeTimeoutMs)
   // The connection may fail while nobody else listens.
   client.on('error', () => {})
   client.once('close', onGone)
   try {
     if (client.destroyed) onGone()
-    const answer = await upstream.upgrade({ target, headers, signal: stop })
+    const answer = await upstream.upgrade({ target, headers, client: leaving })
     if (answer.kind === 'answer') return answer
     if (!isAcceptance(answer.headers, key)) {
       answer.socket.destroy()
       throw notAccepted(upstream.name, answer.server)
     }
     return { ...answer, kind: 'open', start: holdOpen(request, answer.socket, acceptFor(key)) }
+  } catch (error) {
+    throw leaving.isGone ? leaving.reason : error
   } finally {
     clearTimeout(timer)
     client.off('close', onGone)
   }
+}
+
+/** The client as an upstream sees it: gone when it is, and also when it is not to be waited for any longer. */
+function createLeaving(signal: AbortSignal) {
+  const leaving = {
+    isGone: false,
+    reason: undefined as unknown,
+    onGone: undefined as (() => void) | undefined,
+    leave(reason: unknown): void {
+      if (leaving.isGone) return
+      leaving.isGone = true
+      leaving.reason = reason
+      leaving.onGone?.()
+    },
+  }
+  if (signal.aborted) leaving.leave(signal.reason)
+  else signal.addEventListener('abort', () => leaving.leave(signal.reason), { once: true })
+  return leaving
 }
 
 /** The agreed connection waits, unread, for `start`; if the client goes first, it is closed. */

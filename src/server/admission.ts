@@ -1,5 +1,6 @@
 import type { Framing } from '../http/framing.ts'
 import type { RawHeaders } from '../http/headers.ts'
+import type { AccessSubject } from '../rules/access.ts'
 import type { Answer } from './answer.ts'
 import type { LocalEndpoint } from './local-endpoints.ts'
 import type { Route } from './route.ts'
@@ -13,8 +14,8 @@ export interface ForwardAdmission {
   readonly framing: Framing
   readonly target: string
   readonly headers: RawHeaders
-  /** Asks the route again, with the session as it is by then: for connections that outlive the request. */
-  readonly isStillAdmitted: () => Promise<boolean>
+  /** What the route's rule was asked about. */
+  readonly subject: AccessSubject
 }
 
 /** What steps 1 to 5 came to: one of our own addresses, the answer that ends the request here, or what goes up. */

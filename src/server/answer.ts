@@ -10,8 +10,18 @@ export interface Answer {
   /** The reason phrase; absent = the standard one. */
   readonly reason?: string
   readonly headers: RawHeaders
-  /** Absent = no body. A stream must be consumed or destroyed by whoever holds the answer. */
-  readonly body?: string | Readable
+  /**
+   * A whole body is text, one character a byte (latin1); `''` = none. A stream must be consumed or destroyed by whoever
+   * holds the answer.
+   */
+  readonly body: string | Readable
+  /** The gateway's own, no app's. */
+  readonly isOwn: boolean
+}
+
+/** What is not sent must not hold a connection to the app. */
+export function letGo({ body }: Pick<Answer, 'body'>): void {
+  if (typeof body !== 'string') body.destroy()
 }
 
 /** Who the gateway is in `Proxy-Status` (RFC 9209, section 2). */
@@ -23,10 +33,12 @@ const PAGE_POLICY =
 
 /** An answer without a stream behind it, complete with its length; never stored by a cache. */
 export function localAnswer(status: number, headers: RawHeaders, body?: { type: string; text: string }): Answer {
-  const text = body?.text ?? ''
-  const type = body === undefined ? [] : ['Content-Type', body.type]
-  const length = status === 204 ? [] : ['Content-Length', String(Buffer.byteLength(text))]
-  return { status, headers: [...headers, ...type, ...length, 'Cache-Control', 'no-store'], body: text }
+  const bytes = Buffer.from(body?.text ?? '')
+  const lines = [...headers]
+  if (body !== undefined) lines.push('Content-Type', body.type)
+  if (status !== 204) lines.push('Content-Length', String(bytes.length))
+  lines.push('Cache-Control', 'no-store')
+  return { status, headers: lines, body: bytes.toString('latin1'), isOwn: true }
 }
 
 /**

@@ -4,6 +4,7 @@ import { forwardedLines } from '../http/forwarded.ts'
 import type { RawHeaders } from '../http/headers.ts'
 import { nextTraceparent } from '../http/trace-context.ts'
 import type { Clock } from '../lib/clock.ts'
+import { createRandomDigits } from '../lib/random-digits.ts'
 import type { Route } from './route.ts'
 import type { Place, Visit } from './visit.ts'
 
@@ -27,12 +28,14 @@ export interface Admitted {
  * that the client wrote, `Connection` least of all, can take one of ours away.
  */
 export function createAscent(parts: AscentParts): (visit: Visit, admitted: Admitted) => RawHeaders {
+  const digits = createRandomDigits()
   return function ascend(visit, { route, place, cleaned, data, isLoggedIn }) {
     const lines = withHost(ownedCookies(visit, route, cleaned), route.upstreamHost)
-    const trace = nextTraceparent(visit.raw)
+    const trace = nextTraceparent(visit.raw, digits)
     visit.exchange.traceId = trace.traceId
     lines.push('X-Request-Id', visit.exchange.requestId, 'traceparent', trace.text)
-    lines.push(...forwardedLines(place.client), ...route.requestLines)
+    lines.push(...forwardedLines(place.client))
+    if (route.requestLines.length > 0) lines.push(...route.requestLines)
     if (route.issuer !== undefined) lines.push(...assertion(visit, { route, place, data, isLoggedIn }))
     return lines
   }

@@ -4,10 +4,12 @@ import type { Duplex } from 'node:stream'
 /** How many requests may wait on one connection for the answers before them. */
 const MAX_WAITING = 16
 
-interface Turn {
+export interface Turn {
   readonly request: IncomingMessage
   readonly response: ServerResponse
-  readonly serve: () => void
+  serve(): void
+  /** The answer is out, or will never be; called once, if the turn was served. */
+  onAnswered(): void
 }
 
 interface Conversation {
@@ -15,6 +17,8 @@ interface Conversation {
   readonly turns: Turn[]
   /** Nothing that comes after the turns taken so far is served. */
   isEnding: boolean
+  /** Nothing is read while a turn waits. */
+  isPaused: boolean
 }
 
 /** One request after the other on each connection. */
@@ -32,16 +36,14 @@ export interface Conversations {
  * connection costs as much as a thousand, and a request is already with the app when it turns out that the one before
  * it was ambiguous, and that what follows may be the invention of somebody else (request smuggling). So a request is
  * looked at only when the answer before it is out, and reading stops while one waits.
- *
- * @param onAnswered called when an answer is out, or will never be
  */
-export function createConversations(onAnswered: () => void): Conversations {
+export function createConversations(): Conversations {
   const bySocket = new WeakMap<Duplex, Conversation>()
 
   function conversationOn(socket: Duplex): Conversation {
     const found = bySocket.get(socket)
     if (found !== undefined) return found
-    const created: Conversation = { turns: [], isEnding: false }
+    const created: Conversation = { turns: [], isEnding: false, isPaused: false }
     bySocket.set(socket, created)
     return created
   }
@@ -49,15 +51,18 @@ export function createConversations(onAnswered: () => void): Conversations {
   function begin(socket: Duplex, conversation: Conversation): void {
     const [turn] = conversation.turns
     if (turn === undefined) return
-    turn.response.once('close', () => {
+    turn.response.on('close', () => {
       conversation.turns.shift()
-      onAnswered()
+      turn.onAnswered()
       // The answer said that the connection ends: what waited is not answered, and the client knows that it was not.
       if (socket.destroyed || !turn.response.shouldKeepAlive) conversation.isEnding = true
       if (conversation.turns.length === 0 && conversation.isEnding) socket.destroy()
       else if (!socket.destroyed && turn.response.shouldKeepAlive) begin(socket, conversation)
     })
-    if (conversation.turns.length === 1) socket.resume()
+    if (conversation.isPaused && conversation.turns.length === 1) {
+      conversation.isPaused = false
+      socket.resume()
+    }
     turn.serve()
   }
 
@@ -71,8 +76,12 @@ export function createConversations(onAnswered: () => void): Conversations {
         return
       }
       conversation.turns.push(turn)
-      if (conversation.turns.length === 1) begin(socket, conversation)
-      else socket.pause()
+      if (conversation.turns.length === 1) {
+        begin(socket, conversation)
+      } else {
+        conversation.isPaused = true
+        socket.pause()
+      }
     },
     under: (socket) => bySocket.get(socket)?.turns ?? [],
     end(socket) {

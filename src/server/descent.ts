@@ -13,7 +13,7 @@ import type { SessionStore } from '../sessions/session-store.ts'
 import { type Commands, obeyedCommands } from '../writeback/commands.ts'
 import { withoutCommands } from '../writeback/cut.ts'
 import { checkSize } from '../writeback/limits.ts'
-import type { Answer } from './answer.ts'
+import { type Answer, letGo } from './answer.ts'
 import type { Route } from './route.ts'
 import type { Visit } from './visit.ts'
 
@@ -28,6 +28,15 @@ export interface DescentParts {
 
 /** What an app did to the session cookie by itself, on a `pass` upstream; undefined where it did nothing. */
 type AppCookie = { readonly key: string; readonly isDeletion: boolean } | undefined
+
+/** What an answer asks of the session, and in which way. */
+interface Applied {
+  readonly visit: Visit
+  readonly route: Route
+  readonly commands: Commands | undefined
+  readonly appCookie: AppCookie
+  readonly status: number
+}
 
 /**
  * Step 7: what an app's answer becomes for the browser. Commands are taken out and applied before the head leaves, so
@@ -44,16 +53,19 @@ export class Descent {
     try {
       const { kept, commands } = this.#takeCommands(visit, route, answer)
       const { headers, appCookie } = this.#ownCookies(visit, route, withoutHopByHop(kept))
-      const saved = await this.#applyCommands({ visit, route, commands, appCookie, status: answer.status })
+      const step = { visit, route, commands, appCookie, status: answer.status }
+      // Most answers ask nothing of the session, and then there is nothing to wait for.
+      const saved = this.#asksNothing(step) ? undefined : await this.#applyCommands(step)
       return {
         status: answer.status,
         reason: answer.reason,
         headers: this.#closeHeaders({ visit, route, headers, appCookie, saved }),
         body: answer.body,
+        isOwn: false,
       }
     } catch (error) {
-      // Nothing of this answer goes out: let go of its connection, or it waits for a reader that never comes.
-      answer.body.destroy()
+      // Nothing of this answer goes out: its connection would wait for a reader that never comes.
+      letGo(answer)
       throw error
     }
   }
@@ -71,7 +83,7 @@ export class Descent {
   }
 
   /** One owner per name: lines that bear the session cookie's name are the gateway's alone, unless the app shares it. */
-  #ownCookies(visit: Visit, route: Route, headers: RawHeaders): { headers: string[]; appCookie: AppCookie } {
+  #ownCookies(visit: Visit, route: Route, headers: string[]): { headers: string[]; appCookie: AppCookie } {
     const { name } = this.#parts.cookie
     if (route.sessionCookie === 'strip') {
       const stripped = withoutSetCookie(headers, name)
@@ -83,18 +95,16 @@ export class Descent {
       .filter((value) => setCookieName(value) === name)
       .slice(-1)
     const read = line === undefined ? undefined : readSetCookie(line, this.#parts.clock())
-    return { headers: [...headers], appCookie: read && { key: read.value, isDeletion: read.isDeletion } }
+    return { headers, appCookie: read && { key: read.value, isDeletion: read.isDeletion } }
   }
 
-  async #applyCommands(step: {
-    visit: Visit
-    route: Route
-    commands: Commands | undefined
-    appCookie: AppCookie
-    status: number
-  }): Promise<SaveResult | undefined> {
+  #asksNothing({ route, commands, appCookie }: Applied): boolean {
+    if (!route.usesSession) return true
+    return commands === undefined && appCookie === undefined && !this.#parts.saveEveryRequest
+  }
+
+  async #applyCommands(step: Applied): Promise<SaveResult | undefined> {
     const { visit, route, commands, appCookie } = step
-    if (!route.usesSession) return undefined
     if (appCookie?.isDeletion) {
       // The app ended the session itself; what it still wanted of it has nothing to be applied to.
       if (commands !== undefined) visit.exchange.writeback = 'cut'

@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts'
+import type { UpstreamAttempt } from '../observe/exchange.ts'
 import type { UpstreamAnswer } from '../proxy/upstream.ts'
 import type { ForwardAdmission } from './admission.ts'
 import { limitBody } from './body-limit.ts'
@@ -8,7 +9,7 @@ import type { Visit } from './visit.ts'
 export async function sendUp(visit: Visit, admission: ForwardAdmission): Promise<UpstreamAnswer> {
   const { route, framing } = admission
   const body = framing.hasBody ? limitBody(visit, route.maxBodyBytes) : null
-  if (body !== null) visit.wantBody()
+  if (body !== null) visit.door.wantBody()
   const { contentLength } = framing
   visit.upstreamStartedMs = performance.now()
   try {
@@ -17,8 +18,8 @@ export async function sendUp(visit: Visit, admission: ForwardAdmission): Promise
       target: admission.target,
       headers: admission.headers,
       body,
-      signal: visit.gone,
-      onInformation: visit.inform,
+      client: visit,
+      onInformation: (status, headers) => visit.door.inform(status, headers),
       ...(contentLength === undefined ? {} : { contentLength }),
     })
     noteUpstreamAnswer(visit, route.upstream.name, answer)
@@ -35,19 +36,29 @@ export function noteUpstreamAnswer(
   name: string,
   answer: Pick<UpstreamAnswer, 'server' | 'attempts' | 'status' | 'firstByteMs'>,
 ): void {
-  const address = new URL(answer.server).host
-  const failed = Array.from({ length: answer.attempts - 1 }, () => ({
-    address,
-    error: 'connection_terminated' as const,
-  }))
-  const { status, firstByteMs } = answer
-  visit.exchange.upstream = { name, attempts: [...failed, { address, status, firstByteMs }], durationMs: 0 }
+  const { status, firstByteMs, attempts } = answer
+  const address = hostOf(answer.server)
+  const last = { address, status, error: undefined, firstByteMs }
+  visit.exchange.upstream = {
+    name,
+    attempts: attempts === 1 ? [last] : [...failedAttempts(address, attempts - 1), last],
+    durationMs: 0,
+  }
   visit.exchange.outcome = 'forwarded'
+}
+
+function failedAttempts(address: string, count: number): UpstreamAttempt[] {
+  return Array.from({ length: count }, () => ({ address, error: 'connection_terminated' as const }))
+}
+
+/** `http://` and `https://` are all that an origin has in front of its host. */
+function hostOf(origin: string): string {
+  return origin.slice(origin.indexOf('//') + 2)
 }
 
 /** It did not, or not in a way that can be passed on. */
 export function noteUpstreamFailure(visit: Visit, name: string, error: GatewayError): void {
   const { server } = error.facts
-  const address = typeof server === 'string' ? new URL(server).host : name
+  const address = typeof server === 'string' ? hostOf(server) : name
   visit.exchange.upstream = { name, attempts: [{ address, error: error.proxyError }], durationMs: 0 }
 }

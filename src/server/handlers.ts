@@ -4,13 +4,14 @@ import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Exchange, WritebackResult } from '../observe/exchange.ts'
 import type { SessionCookie } from '../sessions/cookie.ts'
-import { type Answer, errorAnswer } from './answer.ts'
+import { type Answer, errorAnswer, letGo } from './answer.ts'
 import { bringsDeadCookie, eraseCookie } from './descent.ts'
 import type { Handlers } from './listener.ts'
+import { Outbox } from './outbox.ts'
 import type { Pipeline } from './pipeline.ts'
-import { sendAnswer } from './reply.ts'
+import { sendAnswer, written } from './reply.ts'
 import type { UpgradeConnection } from './upgrade.ts'
-import { type Arrived, createVisit, type Visit } from './visit.ts'
+import type { Visit } from './visit.ts'
 
 export interface HandlersParts {
   readonly pipeline: Pipeline
@@ -27,6 +28,7 @@ export interface HandlersParts {
 /** Answers what arrives, whatever it ends in, and has it recorded once. The only place that turns an error into bytes. */
 export class RequestHandlers implements Handlers {
   readonly #parts: HandlersParts
+  readonly #outbox = new Outbox()
   readonly clock: Clock
   readonly onChunk: ChunkMeter
 
@@ -38,40 +40,59 @@ export class RequestHandlers implements Handlers {
 
   readonly onRefused = (exchange: Exchange): void => this.#parts.record(exchange)
 
-  async onRequest(arrived: Arrived, exchange: Exchange, response: ServerResponse): Promise<void> {
-    await this.#handle(arrived, exchange, { response, run: (visit) => this.#parts.pipeline.serve(visit) })
-  }
-
-  async onUpgrade(arrived: Arrived, exchange: Exchange, connection: UpgradeConnection): Promise<void> {
-    const run = (visit: Visit): Promise<Answer | undefined> => this.#parts.upgrade(visit, connection)
-    await this.#handle(arrived, exchange, { response: connection.response, run })
-  }
-
-  async #handle(
-    arrived: Arrived,
-    exchange: Exchange,
-    work: { response: ServerResponse; run: (visit: Visit) => Promise<Answer | undefined> },
-  ): Promise<void> {
-    const startedMs = performance.now()
-    const visit = createVisit(arrived, exchange)
+  async onRequest(visit: Visit, response: ServerResponse): Promise<void> {
     try {
-      const answer = await work.run(visit).catch((error: unknown) => this.#failed(visit, error))
-      if (answer !== undefined) await this.#reply(visit, work.response, answer)
+      let answer: Answer
+      try {
+        answer = await this.#parts.pipeline.serve(visit)
+      } catch (error) {
+        answer = this.#failed(visit, error)
+      }
+      await this.#reply(visit, response, answer)
     } finally {
-      exchange.durationMs = performance.now() - startedMs
-      noteUpstreamEnd(visit)
-      this.#parts.record(exchange)
+      this.#halfway(visit)
     }
+  }
+
+  onAnswered(visit: Visit): void {
+    this.#halfway(visit)
+  }
+
+  async onUpgrade(visit: Visit, connection: UpgradeConnection): Promise<void> {
+    const { response } = connection
+    try {
+      const answer = await this.#parts.upgrade(visit, connection).catch((error: unknown) => this.#failed(visit, error))
+      if (answer === undefined) return
+      await this.#reply(visit, response, answer)
+      await written(response)
+    } finally {
+      this.#record(visit)
+    }
+  }
+
+  /** The work is done, or the answer is out: whichever comes second ends the request. */
+  #halfway(visit: Visit): void {
+    if (visit.isHalfDone) this.#record(visit)
+    visit.isHalfDone = true
+  }
+
+  #record(visit: Visit): void {
+    const { exchange } = visit
+    if (visit.isGone && exchange.outcome === 'forwarded') exchange.outcome = 'aborted'
+    exchange.durationMs = performance.now() - visit.startedMs
+    noteUpstreamEnd(visit)
+    this.#parts.record(exchange)
   }
 
   async #reply(visit: Visit, response: ServerResponse, answer: Answer): Promise<void> {
     // The end may have been called for since the request came.
     visit.mustClose ||= this.#parts.isDraining()
+    const outbox = this.#outbox
     try {
-      await sendAnswer(response, this.#closeOwn(visit, answer), visit)
+      await sendAnswer(response, this.#closeOwn(visit, answer), { visit, outbox })
     } catch (error) {
-      if (typeof answer.body === 'object') answer.body.destroy()
-      if (visit.gone.aborted || response.headersSent) {
+      letGo(answer)
+      if (visit.isGone || response.headersSent) {
         // Half an answer must not end like a whole one.
         response.destroy()
         visit.exchange.outcome = 'aborted'
@@ -81,9 +102,8 @@ export class RequestHandlers implements Handlers {
           cause: error,
           proxyError: 'http_protocol_error',
         })
-        await sendAnswer(response, this.#closeOwn(visit, this.#failed(visit, refused)), visit).catch(() =>
-          response.destroy(),
-        )
+        const own = this.#closeOwn(visit, this.#failed(visit, refused))
+        await sendAnswer(response, own, { visit, outbox })?.catch(() => response.destroy())
       }
     }
   }
@@ -94,10 +114,10 @@ export class RequestHandlers implements Handlers {
         ? thrown
         : new GatewayError('ERR_INTERNAL', 'an error of the gateway', { cause: thrown })
     const { code, message, proxyError, facts, cause } = error
-    visit.exchange.outcome = visit.gone.aborted ? 'aborted' : 'local'
+    visit.exchange.outcome = visit.isGone ? 'aborted' : 'local'
     visit.mustClose ||= visit.place === undefined
     // A browser that left is no failure of anybody; what its leaving tore down comes here as an error all the same.
-    if (visit.gone.aborted && !(thrown instanceof GatewayError)) return errorAnswer(visit, error)
+    if (visit.isGone && !(thrown instanceof GatewayError)) return errorAnswer(visit, error)
     visit.exchange.error = { code, message, proxyError, facts, cause }
     visit.exchange.writeback = writebackFailure(error) ?? visit.exchange.writeback
     return errorAnswer(visit, error)
@@ -105,10 +125,9 @@ export class RequestHandlers implements Handlers {
 
   /** Our own answers on a route with a session differ by cookie as the app's do, and take a dead cookie away as well. */
   #closeOwn(visit: Visit, answer: Answer): Answer {
-    if (typeof answer.body === 'object' || visit.route?.usesSession !== true) return answer
+    if (!answer.isOwn || visit.route?.usesSession !== true) return answer
     const erasing = bringsDeadCookie(visit) ? ['Set-Cookie', eraseCookie(visit, this.#parts.cookie)] : []
-    const lines = ['Vary', 'Cookie', ...erasing]
-    return { ...answer, headers: [...answer.headers, ...lines] }
+    return { ...answer, headers: [...answer.headers, 'Vary', 'Cookie', ...erasing] }
   }
 }
 
@@ -123,5 +142,5 @@ function writebackFailure({ code, facts }: GatewayError): WritebackResult | unde
 /** The upstream's share of the time ends with the last byte of its answer, which is when ours ends. */
 function noteUpstreamEnd({ exchange, upstreamStartedMs }: Visit): void {
   if (exchange.upstream === undefined || upstreamStartedMs === undefined) return
-  exchange.upstream = { ...exchange.upstream, durationMs: performance.now() - upstreamStartedMs }
+  exchange.upstream.durationMs = performance.now() - upstreamStartedMs
 }

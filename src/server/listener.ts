@@ -5,10 +5,11 @@ import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Clock } from '../lib/clock.ts'
 import { addressText, type ListenAddress, listenOn } from '../lib/listening.ts'
 import type { Exchange } from '../observe/exchange.ts'
-import { arrivedOf, exchangeOf } from './arrival.ts'
-import { createConversations } from './conversation.ts'
+import { visitOf } from './arrival.ts'
+import { createConversations, type Turn } from './conversation.ts'
 import { createUnparsedGuard } from './unparsed.ts'
-import type { Arrived } from './visit.ts'
+import type { UpgradeConnection } from './upgrade.ts'
+import type { Visit } from './visit.ts'
 
 /** Of a request's head: the line and all headers (RFC 6585, section 5: 431 beyond it). */
 const MAX_HEAD_BYTES = 16 * 1024
@@ -23,16 +24,19 @@ const LAST_WORDS_MS = 2_000
 
 /** What a listener does with what arrives. None of these throws. */
 export interface Handlers {
-  readonly onRequest: (arrived: Arrived, exchange: Exchange, response: ServerResponse) => Promise<void>
-  readonly onUpgrade: (
-    arrived: Arrived,
-    exchange: Exchange,
-    connection: { socket: Duplex; head: Buffer; response: ServerResponse },
-  ) => Promise<void>
+  onRequest(visit: Visit, response: ServerResponse): Promise<void>
+  /** The answer to a request is out, or will never be; perhaps before `onRequest` has ended. */
+  onAnswered(visit: Visit): void
+  onUpgrade(visit: Visit, connection: UpgradeConnection): Promise<void>
   /** A request that never became one: what the parser refused. */
   readonly onRefused: (exchange: Exchange) => void
   readonly clock: Clock
   readonly onChunk: ChunkMeter
+}
+
+interface Arrived {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
 }
 
 export interface Listener extends AsyncDisposable {
@@ -60,9 +64,7 @@ class HttpListener implements Listener {
   readonly #configured: ListenAddress
   readonly #handlers: Handlers
   readonly #server: Server
-  readonly #conversations = createConversations(() => {
-    if (this.#isDraining) setImmediate(() => this.#server.closeIdleConnections())
-  })
+  readonly #conversations = createConversations()
   readonly #sockets = new Set<Socket>()
   /** Upgrades that are neither refused nor open yet. */
   readonly #handshakes = new Set<Duplex>()
@@ -85,7 +87,9 @@ class HttpListener implements Listener {
     this.#server.maxHeadersCount = 0
     const record = handlers.onRefused
     const refuse = createUnparsedGuard(this.#conversations, { record, clock: handlers.clock })
-    const take = (request: IncomingMessage, response: ServerResponse): void => this.#take(request, response)
+    const service = { handlers, visitOf: this.#visit, onAnswered: this.#onAnswered }
+    const take = (request: IncomingMessage, response: ServerResponse): void =>
+      this.#conversations.take(new HttpTurn({ request, response }, service))
     this.#server.on('request', take)
     this.#server.on('checkContinue', take)
     this.#server.on('checkExpectation', take)
@@ -129,20 +133,13 @@ class HttpListener implements Listener {
     await drained
   }
 
-  #take(request: IncomingMessage, response: ServerResponse): void {
-    this.#conversations.take({ request, response, serve: () => this.#serve(request, response) })
+  readonly #visit = ({ request, response }: Arrived): Visit => {
+    const { onChunk, clock } = this.#handlers
+    return visitOf({ request, response, peer: this.#peerOf(request), onChunk, clock })
   }
 
-  #serve(request: IncomingMessage, response: ServerResponse): void {
-    const peer = this.#peerOf(request)
-    const { onChunk, clock } = this.#handlers
-    const serving = this.#handlers.onRequest(
-      arrivedOf({ request, response, peer, onChunk }),
-      exchangeOf(request, peer, clock),
-      response,
-    )
-    // Whatever goes wrong there, one request is the most that it may cost.
-    void serving.catch(() => response.destroy())
+  readonly #onAnswered = (): void => {
+    if (this.#isDraining) setImmediate(() => this.#server.closeIdleConnections())
   }
 
   /** A switch of protocols behind requests that are under way has no place to be answered at: the connection ends. */
@@ -162,10 +159,11 @@ class HttpListener implements Listener {
       setTimeout(() => socket.destroy(), LAST_WORDS_MS).unref()
     })
     this.#handshakes.add(socket)
-    const peer = this.#peerOf(request)
-    const { onChunk, clock } = this.#handlers
-    const arrived = arrivedOf({ request, response, peer, onChunk })
-    const upgrading = this.#handlers.onUpgrade(arrived, exchangeOf(request, peer, clock), { socket, head, response })
+    const visit = this.#visit({ request, response })
+    response.once('close', () => {
+      if (!response.writableFinished) visit.leave()
+    })
+    const upgrading = this.#handlers.onUpgrade(visit, { socket, head, response })
     void upgrading.catch(() => socket.destroy()).finally(() => this.#handshakes.delete(socket))
   }
 
@@ -179,6 +177,41 @@ class HttpListener implements Listener {
     for (const socket of this.#sockets) {
       if (this.#conversations.under(socket).length === 0 && !isUpgraded(socket)) socket.destroy()
     }
+  }
+}
+
+/** What a turn needs of the listener that it came to. */
+interface Service {
+  readonly handlers: Handlers
+  readonly visitOf: (arrived: Arrived) => Visit
+  readonly onAnswered: () => void
+}
+
+class HttpTurn implements Turn {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly #service: Service
+  #visit: Visit | undefined
+
+  constructor({ request, response }: Arrived, service: Service) {
+    this.request = request
+    this.response = response
+    this.#service = service
+  }
+
+  serve(): void {
+    const { response } = this
+    const visit = this.#service.visitOf(this)
+    this.#visit = visit
+    // Whatever goes wrong there, one request is the most that it may cost.
+    this.#service.handlers.onRequest(visit, response).catch(() => response.destroy())
+  }
+
+  onAnswered(): void {
+    this.#service.onAnswered()
+    if (this.#visit === undefined) return
+    if (!this.response.writableFinished) this.#visit.leave()
+    this.#service.handlers.onAnswered(this.#visit)
   }
 }
 

@@ -3,14 +3,15 @@ import { GatewayError } from '../errors.ts'
 import { readForwarded } from '../http/forwarded.ts'
 import { type Framing, readFraming } from '../http/framing.ts'
 import { headerValues, type RawHeaders } from '../http/headers.ts'
-import { type Host, readHost } from '../http/host.ts'
+import { type Host, parseHost, readHost } from '../http/host.ts'
 import { isPageNavigation } from '../http/navigation.ts'
 import { isCrossSite } from '../http/same-site.ts'
 import { readTarget, type Target } from '../http/target.ts'
+import { memoize } from '../lib/memo.ts'
 import type { UpstreamAnswer } from '../proxy/upstream.ts'
 import type { AccessDecision, AccessSubject } from '../rules/access.ts'
 import { refusalFor } from '../rules/refusal.ts'
-import type { Admission } from './admission.ts'
+import type { Admission, ForwardAdmission } from './admission.ts'
 import { type Answer, errorAnswer, localAnswer } from './answer.ts'
 import { type AscentParts, createAscent } from './ascent.ts'
 import { Descent, type DescentParts } from './descent.ts'
@@ -19,6 +20,9 @@ import type { LocalEndpoints } from './local-endpoints.ts'
 import type { Route } from './route.ts'
 import { createSessionLookup, type SessionLookupParts } from './session-lookup.ts'
 import type { Place, Visit } from './visit.ts'
+
+/** Of spellings in Host lines; a gateway serves a handful of hosts, strangers may name any. */
+const HOSTS_REMEMBERED = 1000
 
 export interface PipelineParts extends DescentParts, SessionLookupParts, AscentParts {
   readonly routes: {
@@ -36,10 +40,21 @@ export interface PipelineParts extends DescentParts, SessionLookupParts, AscentP
 export interface Pipeline {
   /** Steps 1 to 5, the same for a request and for an upgrade. */
   admit(visit: Visit): Promise<Admission>
+  /** Asks the route of an admitted request again, with the session as it is now: for connections that outlive the request. */
+  isStillAdmitted(visit: Visit, admission: ForwardAdmission): Promise<boolean>
   /** The whole way of a request; throws what it ends in. */
   serve(visit: Visit): Promise<Answer>
   /** What an app's answer, to a request or to a refused upgrade, becomes for the browser. */
   descend(visit: Visit, route: Route, answer: UpstreamAnswer): Promise<Answer>
+}
+
+/** Steps 1 and 2: where a request has come to. */
+type Entrance = Extract<Admission, { kind: 'local' }> | { readonly kind: 'route'; readonly step: Entered }
+
+interface Entered {
+  readonly route: Route
+  readonly place: Place
+  readonly framing: Framing
 }
 
 /**
@@ -47,73 +62,84 @@ export interface Pipeline {
  * they find out is written into the visit, from which the access log, the metrics and the error answer are made.
  */
 export function createPipeline(parts: PipelineParts): Pipeline {
+  const readPlace = createPlaceReader(parts.isTrusted)
   const lookUp = createSessionLookup(parts)
   const ascend = createAscent(parts)
   const descent = new Descent(parts)
 
-  async function admit(visit: Visit): Promise<Admission> {
+  function enter(visit: Visit): Entrance {
     const framing = readFraming(visit.method, visit.httpVersion, visit.raw)
-    const place = readPlace(visit, parts.isTrusted)
+    const place = readPlace(visit)
     parts.routes.requireHost(place.host.name)
     const local = parts.localEndpoints.find(visit, place)
     if (local !== undefined) return { kind: 'local', endpoint: local }
-
     const route = parts.routes.select({ method: visit.method, host: place.host.name, target: place.target })
     parts.onRoute(route.id)
-    enter(visit, { route, place, framing })
+    const step = { route, place, framing }
+    checkDemands(visit, step)
+    return { kind: 'route', step }
+  }
+
+  function judge(visit: Visit, { route, place, framing }: Entered, data: SessionData): Admission {
     const cleaned = route.cleanRequest(visit.raw, { trusted: place.isTrusted })
-    const data = await lookUp(visit, route)
     const subject = subjectOf(visit, { place, cleaned, data })
     const decision = route.decide(subject)
     const refusal = refuse(visit, { route, place, decision })
     if (refusal !== undefined) return { kind: 'answer', answer: refusal }
-
-    return {
-      kind: 'forward',
-      route,
-      place,
-      framing,
-      target: parts.guardLogin(place.target, place.host),
-      headers: ascend(visit, { route, place, cleaned, data, isLoggedIn: decision.loggedIn }),
-      isStillAdmitted: async () => {
-        const cookie = visit.cookie?.value
-        const now = route.usesSession ? (await parts.sessions.find(cookie)).data : data
-        return route.access.mode === 'observe' || route.decide({ ...subject, data: now }).outcome === 'allow'
-      },
-    }
+    const headers = ascend(visit, { route, place, cleaned, data, isLoggedIn: decision.loggedIn })
+    const target = parts.guardLogin(place.target, place.host)
+    return { kind: 'forward', route, place, framing, target, headers, subject }
   }
 
-  async function serve(visit: Visit): Promise<Answer> {
-    const admission = await admit(visit)
-    if (admission.kind === 'local') return await admission.endpoint.run()
-    if (admission.kind === 'answer') return admission.answer
-    const answer = await sendUp(visit, admission)
-    return await descent.descend(visit, admission.route, answer)
+  async function admit(visit: Visit): Promise<Admission> {
+    const entrance = enter(visit)
+    if (entrance.kind === 'local') return entrance
+    const { step } = entrance
+    // Most sessions are in memory, and then there is nothing to wait for.
+    const data = lookUp.now(visit, step.route) ?? (await lookUp.ask(visit, step.route))
+    return judge(visit, step, data)
   }
 
-  return { admit, serve, descend: (visit, route, answer) => descent.descend(visit, route, answer) }
+  return {
+    admit,
+    async isStillAdmitted(visit, { route, subject }) {
+      const data = route.usesSession ? (await parts.sessions.find(visit.cookie?.value)).data : subject.data
+      return route.access.mode === 'observe' || route.decide({ ...subject, data }).outcome === 'allow'
+    },
+    async serve(visit) {
+      const admission = await admit(visit)
+      if (admission.kind === 'local') return await admission.endpoint.run()
+      if (admission.kind === 'answer') return admission.answer
+      const answer = await sendUp(visit, admission)
+      return await descent.descend(visit, admission.route, answer)
+    },
+    descend: (visit, route, answer) => descent.descend(visit, route, answer),
+  }
 }
 
 /** Step 1: method, host and path, read once. What is said here is what rules, app, log and redirects see. */
-function readPlace(visit: Visit, isTrusted: (address: string | undefined) => boolean): Place {
-  const host = readHost(visit.raw, visit.httpVersion)
-  const target = readTarget(visit.requestTarget, host)
-  const client = readForwarded(visit.raw, { peer: visit.peer, isTrusted, isTls: visit.isTls, host })
-  const isSecure = client.scheme === 'https'
-  const place = { host, target, client, isTrusted: isTrusted(visit.peer), isSecure, origin: client.origin }
-  visit.place = place
-  visit.exchange.host = host.name
-  visit.exchange.userAgent = headerValues(visit.raw, 'user-agent')[0]
-  visit.exchange.path = target.path
-  visit.exchange.clientAddress = client.clientIp
-  visit.exchange.scheme = client.scheme
-  if (client.requestId !== undefined) visit.exchange.requestId = client.requestId
-  return place
+function createPlaceReader(isTrusted: (address: string | undefined) => boolean): (visit: Visit) => Place {
+  const parse = memoize(parseHost, HOSTS_REMEMBERED)
+  return function readPlace(visit) {
+    const host = readHost(visit.raw, visit.httpVersion, parse)
+    const target = readTarget(visit.requestTarget, host)
+    const client = readForwarded(visit.raw, { peer: visit.peer, isTrusted, isTls: visit.isTls, host })
+    const isSecure = client.scheme === 'https'
+    const place = { host, target, client, isTrusted: isTrusted(visit.peer), isSecure, origin: client.origin }
+    visit.place = place
+    const { exchange } = visit
+    exchange.host = host.name
+    exchange.userAgent = headerValues(visit.raw, 'user-agent')[0]
+    exchange.path = target.path
+    exchange.clientAddress = client.clientIp
+    exchange.scheme = client.scheme
+    if (client.requestId !== undefined) exchange.requestId = client.requestId
+    return place
+  }
 }
 
 /** The route is known: what it demands of every request, whoever sends it. */
-function enter(visit: Visit, found: { route: Route; place: Place; framing: Framing }): void {
-  const { route, place, framing } = found
+function checkDemands(visit: Visit, { route, place, framing }: Entered): void {
   visit.route = route
   visit.exchange.routeId = route.id
   if (framing.contentLength !== undefined && framing.contentLength > (route.maxBodyBytes ?? Infinity)) {

@@ -26,59 +26,68 @@ export interface CookieRules {
 const nobody: SessionData = new Map()
 
 /** The session cookie of a request. With `refuse`, several are none: one of them was planted, and nobody knows which. */
-export function readSessionCookie(raw: RawHeaders, rules: CookieRules): BroughtCookie & { isAmbiguous: boolean } {
+export function readSessionCookie(raw: RawHeaders, rules: CookieRules): BroughtCookie {
   const { value, count } = readCookie(raw, rules.cookieName)
   const isAmbiguous = count > 1 && rules.duplicateCookies === 'refuse'
   return { value: isAmbiguous ? undefined : value, count, isAmbiguous }
 }
 
-/**
- * Step 3: the session of a request. Without a cookie the store is not asked. A store that fails ends the request,
- * unless the operator said on this route that it may go on as nobody.
- *
- * @throws {GatewayError} `ERR_STORE_UNAVAILABLE`; the cookie is kept, and nobody is sent to a login for it.
- */
-export function createSessionLookup(parts: SessionLookupParts): (visit: Visit, route: Route) => Promise<SessionData> {
-  return async function lookUp(visit, route) {
-    if (!route.usesSession) return nobody
-    const { isAmbiguous, ...cookie } = readSessionCookie(visit.raw, parts)
-    visit.cookie = cookie
-    const session = parts.sessions.open(cookie.value)
-    const startedMs = performance.now()
-    const data = await loadOrNobody(session, visit, route)
-    note(visit, session, { data, isAmbiguous, resolveMs: performance.now() - startedMs })
-    visit.beganAnonymous = !isLoggedIn(data, parts.identity)
-    return data
-  }
+/** Step 3: the session of a request. Without a cookie the store is not asked. */
+export interface SessionLookup {
+  /** What can be had without waiting: nobody's data, or a session that is in memory. Undefined: the store has to be asked. */
+  now(visit: Visit, route: Route): SessionData | undefined
+  /**
+   * Asks the store. One that fails ends the request, unless the operator said on this route that it may go on as nobody.
+   *
+   * @throws {GatewayError} `ERR_STORE_UNAVAILABLE`; the cookie is kept, and nobody is sent to a login for it.
+   */
+  ask(visit: Visit, route: Route): Promise<SessionData>
+}
 
-  async function loadOrNobody(session: Session, visit: Visit, route: Route): Promise<SessionData> {
-    try {
-      const data = await session.data()
+export function createSessionLookup(parts: SessionLookupParts): SessionLookup {
+  return {
+    now(visit, route) {
+      if (!route.usesSession) return nobody
+      const cookie = readSessionCookie(visit.raw, parts)
+      visit.cookie = cookie
+      const session = parts.sessions.open(cookie.value)
+      const startedMs = performance.now()
+      if (!session.loadNow()) return undefined
       visit.session = session
-      return data
-    } catch (error) {
-      if (!(error instanceof GatewayError) || error.code !== 'ERR_STORE_UNAVAILABLE') throw error
-      visit.exchange.session = { result: 'store_error', engine: parts.engineName }
-      if (route.onStoreError === 'unavailable') throw error
-      return nobody
-    }
+      return note(visit, session, performance.now() - startedMs)
+    },
+
+    async ask(visit, route) {
+      const session = parts.sessions.open(visit.cookie?.value)
+      const startedMs = performance.now()
+      try {
+        await session.data()
+      } catch (error) {
+        if (!(error instanceof GatewayError) || error.code !== 'ERR_STORE_UNAVAILABLE') throw error
+        visit.exchange.session = { result: 'store_error', engine: parts.engineName }
+        if (route.onStoreError === 'unavailable') throw error
+        return nobody
+      }
+      visit.session = session
+      return note(visit, session, performance.now() - startedMs)
+    },
   }
 
-  function note(
-    visit: Visit,
-    session: Session,
-    { data, ...facts }: { data: SessionData; isAmbiguous: boolean; resolveMs: number },
-  ): void {
-    if (visit.session === undefined) return
-    const result: SessionResult = facts.isAmbiguous ? 'ambiguous_cookie' : session.resolution
+  function note(visit: Visit, session: Session, resolveMs: number): SessionData {
+    const data = session.loaded
+    const { cookie } = visit
+    const result: SessionResult = cookie?.isAmbiguous === true ? 'ambiguous_cookie' : session.resolution
     const key = session.foundKey
     visit.exchange.session = {
       result,
-      ...(key === undefined ? {} : { idHash: parts.publicId(key) }),
-      ...(visit.cookie?.value === undefined ? {} : { engine: parts.engineName, resolveMs: facts.resolveMs }),
-      ...(key === undefined ? {} : { storedBytes: sizeOf(data) }),
-      duplicateCookie: (visit.cookie?.count ?? 0) > 1,
+      idHash: key === undefined ? undefined : parts.publicId(key),
+      engine: cookie?.value === undefined ? undefined : parts.engineName,
+      resolveMs: cookie?.value === undefined ? undefined : resolveMs,
+      storedBytes: key === undefined ? undefined : sizeOf(data),
+      duplicateCookie: (cookie?.count ?? 0) > 1,
     }
+    visit.beganAnonymous = !isLoggedIn(data, parts.identity)
+    return data
   }
 }
 

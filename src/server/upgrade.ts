@@ -77,7 +77,7 @@ export class Upgrade {
         headers: admission.headers,
         client: connection.socket,
         head: connection.head,
-        signal: visit.gone,
+        signal: signalOf(visit),
         handshakeTimeoutMs: HANDSHAKE_MS,
         idleMs: route.websocket?.idleMs ?? 0,
       })
@@ -104,7 +104,7 @@ export class Upgrade {
     void tunnel.closed.then(({ reason }) => this.#parts.onEnd(routeId, reason))
     this.#parts.tunnels.add({
       tunnel,
-      isAdmitted: admission.isStillAdmitted,
+      isAdmitted: () => this.#parts.pipeline.isStillAdmitted(visit, admission),
       watch: (onNotice) => this.#parts.watchSession(visit, onNotice),
     })
   }
@@ -116,6 +116,14 @@ export class Upgrade {
     visit.exchange.cookiesCut += stripped.cut
     return [...stripped.headers, ...route.responseLines]
   }
+}
+
+/** Aborted when the browser leaves. A tunnel has several who have to hear of it. */
+function signalOf(visit: Visit): AbortSignal {
+  const gone = new AbortController()
+  if (visit.isGone) gone.abort()
+  else visit.onGone = () => gone.abort()
+  return gone.signal
 }
 
 /**

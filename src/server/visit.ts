@@ -5,6 +5,7 @@ import type { Host } from '../http/host.ts'
 import type { Target } from '../http/target.ts'
 import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Exchange } from '../observe/exchange.ts'
+import type { Departure } from '../proxy/upstream.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Route } from './route.ts'
 
@@ -19,16 +20,18 @@ export interface Arrived {
   readonly peer: string | undefined
   readonly isTls: boolean
   readonly body: Readable
-  /** Ends when the browser is gone. */
-  readonly gone: AbortSignal
-  /** True once the whole body has been taken off the socket; what is not read would be taken for the next request. */
-  readonly isBodyRead: () => boolean
   /** Told of every chunk that passes, up or down. */
   readonly onChunk: ChunkMeter
+}
+
+/** What a request may ask of the connection that it came on. */
+export interface Doorway {
+  /** True once the whole body has been taken off the socket; what is not read would be taken for the next request. */
+  isBodyRead(): boolean
   /** Tells the browser to go on with its body (`Expect: 100-continue`), when the body is wanted. */
-  readonly wantBody: () => void
+  wantBody(): void
   /** Hands an interim answer (1xx) on to the browser. */
-  readonly inform: (status: number, headers: RawHeaders) => void
+  inform(status: number, headers: RawHeaders): void
 }
 
 /** The request's place: where it came from and what it asks for, each read once. */
@@ -49,40 +52,68 @@ export interface BroughtCookie {
   /** The value that counts; undefined for none. */
   readonly value: string | undefined
   readonly count: number
+  /** Several came, and the operator wants none of them believed. */
+  readonly isAmbiguous: boolean
 }
 
 /**
  * One request on its way: what arrived, and what the steps have found out so far. The error path reads it too, so an
- * error after the route is known is answered as that route's answers are.
+ * error after the route is known is answered as that route's answers are. It is also whom an upstream asks whether the
+ * browser is still there. One object for each request, and all of one shape: this is the busiest thing in the house.
  */
-export interface Visit extends Arrived {
+export class Visit implements Arrived, Departure {
+  readonly method: string
+  readonly requestTarget: string
+  readonly httpVersion: string
+  readonly raw: RawHeaders
+  readonly peer: string | undefined
+  readonly isTls: boolean
+  readonly body: Readable
+  readonly onChunk: ChunkMeter
+  readonly door: Doorway
   readonly exchange: Exchange
-  place: Place | undefined
-  route: Route | undefined
-  cookie: BroughtCookie | undefined
+  /** When the request came, by the monotonic clock. */
+  readonly startedMs: number
+  /** The browser left before its answer was complete. */
+  isGone = false
+  onGone: (() => void) | undefined = undefined
+  place: Place | undefined = undefined
+  route: Route | undefined = undefined
+  cookie: BroughtCookie | undefined = undefined
   /** Present once it is loaded, on routes with a session. */
-  session: Session | undefined
+  session: Session | undefined = undefined
   /** When the request was handed to the upstream, by the monotonic clock. */
-  upstreamStartedMs: number | undefined
+  upstreamStartedMs: number | undefined = undefined
   /**
    * The connection ends with this answer: the request was one that somebody in front of us may have read in another way,
    * and then what follows on it is not what it seems.
    */
-  mustClose: boolean
+  mustClose = false
   /** Nobody was logged in when the request began. */
-  beganAnonymous: boolean
-}
+  beganAnonymous = true
+  /** Of its two ends, the work's and the answer's, one has come. */
+  isHalfDone = false
 
-export function createVisit(arrived: Arrived, exchange: Exchange): Visit {
-  return {
-    ...arrived,
-    exchange,
-    place: undefined,
-    route: undefined,
-    cookie: undefined,
-    session: undefined,
-    upstreamStartedMs: undefined,
-    mustClose: false,
-    beganAnonymous: true,
+  constructor(arrived: Arrived, door: Doorway, exchange: Exchange) {
+    this.method = arrived.method
+    this.requestTarget = arrived.requestTarget
+    this.httpVersion = arrived.httpVersion
+    this.raw = arrived.raw
+    this.peer = arrived.peer
+    this.isTls = arrived.isTls
+    this.body = arrived.body
+    this.onChunk = arrived.onChunk
+    this.door = door
+    this.exchange = exchange
+    this.startedMs = performance.now()
+  }
+
+  /** The browser has left: whoever acts on it is told, once. */
+  leave(): void {
+    if (this.isGone) return
+    this.isGone = true
+    const { onGone } = this
+    this.onGone = undefined
+    onGone?.()
   }
 }

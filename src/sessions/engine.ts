@@ -4,9 +4,18 @@ import type { EpochMs } from '../lib/clock.ts'
 /** Why a key that looked like one leads to no session. `bad_signature` and `malformed` rows are left as they are. */
 export type AbsenceReason = 'expired' | 'not_found' | 'bad_signature' | 'malformed'
 
-export type LoadResult =
-  | { readonly found: true; readonly data: SessionData; readonly expiresAt: EpochMs | undefined }
-  | { readonly found: false; readonly reason: AbsenceReason }
+export type LoadResult = FoundSession | { readonly found: false; readonly reason: AbsenceReason }
+
+export interface FoundSession {
+  readonly found: true
+  readonly data: SessionData
+  readonly expiresAt: EpochMs | undefined
+  /**
+   * The last moment at which the same may be answered once more from memory, where the store's notices of changes alone do
+   * not bound that (cached_db); one that is past means not at all. Undefined = for as long as the store tells of changes.
+   */
+  readonly keepUntil?: EpochMs
+}
 
 /** What a session is to become, computed from what the store holds now. */
 export type Transition =
@@ -57,6 +66,8 @@ export interface SessionEngine extends AsyncDisposable {
   /** What a cookie's value is, without asking the store: no key at all, an unknown key, or one to ask for. */
   admits(cookieValue: string): KeyVerdict
   load(key: string): Promise<LoadResult>
+  /** What `load` would give, where it can be had without waiting; undefined: ask `load`. Absent: it never can. */
+  loadNow?(key: string): LoadResult | undefined
   /** Stores a new session under a fresh key, insert only, and returns the key. */
   create(data: SessionData): Promise<string>
   /**

@@ -1,5 +1,8 @@
 import { createHmac, hkdfSync } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import type { SessionEngine, SessionEntry } from './engine.ts'
+
+const IDS_REMEMBERED = 10_000
 
 /**
  * The name under which a session appears in logs, assertions and the operator's tools: the first 16 bytes, base64url,
@@ -8,8 +11,14 @@ import type { SessionEngine, SessionEntry } from './engine.ts'
  */
 export function createPublicId(secretKey: string): (sessionKey: string) => string {
   const macKey = Buffer.from(hkdfSync('sha256', secretKey, '', 'sessiongate/sid', 32))
+  // Every request needs the id of its session, and most sessions ask again within seconds.
+  const known = new LRUCache<string, string>({ max: IDS_REMEMBERED })
   return function publicId(sessionKey) {
-    return createHmac('sha256', macKey).update(sessionKey).digest().subarray(0, 16).toString('base64url')
+    const id = known.get(sessionKey)
+    if (id !== undefined) return id
+    const made = createHmac('sha256', macKey).update(sessionKey).digest().subarray(0, 16).toString('base64url')
+    known.set(sessionKey, made)
+    return made
   }
 }
 

@@ -3,7 +3,7 @@ import type { SessionChanges } from '../django/changes.ts'
 import type { ExpiryRules } from '../django/expiry.ts'
 import type { SessionData } from '../django/json.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { AbsenceReason, SessionEngine, Transition, TransitionResult } from './engine.ts'
+import type { AbsenceReason, LoadResult, SessionEngine, Transition, TransitionResult } from './engine.ts'
 import {
   createFrom,
   type IdentityRules,
@@ -77,13 +77,36 @@ export class SessionStore implements SessionBacking {
 
   /** Looks a cookie's value up. An id that the client made up is never adopted: it comes back without a key. */
   async find(cookieValue: string | undefined): Promise<Found> {
-    const verdict = cookieValue === undefined ? 'none' : this.#options.engine.admits(cookieValue)
-    if (cookieValue === undefined || verdict === 'none') return absent('anonymous')
-    if (verdict === 'unknown') return absent('not_found')
-    const loaded = await this.#options.engine.load(cookieValue)
-    if (!loaded.found) return { ...absent(loaded.reason), isSuperseded: this.#cycled.has(cookieValue) }
+    const verdict = this.#verdict(cookieValue)
+    if (typeof verdict !== 'string') return verdict
+    return this.#found(verdict, await this.#options.engine.load(verdict))
+  }
+
+  /** What `find` would give, where the engine has it in memory or has not to be asked at all; undefined elsewhere. */
+  findNow(cookieValue: string | undefined): Found | undefined {
+    const verdict = this.#verdict(cookieValue)
+    if (typeof verdict !== 'string') return verdict
+    const loaded = this.#options.engine.loadNow?.(verdict)
+    return loaded && this.#found(verdict, loaded)
+  }
+
+  /** The key to ask the engine for, or what is known without asking. */
+  #verdict(cookieValue: string | undefined): string | Found {
+    if (cookieValue === undefined) return anonymous
+    switch (this.#options.engine.admits(cookieValue)) {
+      case 'ask':
+        return cookieValue
+      case 'unknown':
+        return absent('not_found')
+      case 'none':
+        return anonymous
+    }
+  }
+
+  #found(key: string, loaded: LoadResult): Found {
+    if (!loaded.found) return { ...absent(loaded.reason), isSuperseded: this.#cycled.has(key) }
     if (isOverMaxAge(loaded.data, this.#options.maxAgeMs, this.clock())) return absent('expired')
-    return { key: cookieValue, data: loaded.data, resolution: 'hit', isSuperseded: false }
+    return { key, data: loaded.data, resolution: 'hit', isSuperseded: false }
   }
 
   /** Applies the changes to the session as it is stored now, or brings one into being where none was found. */
@@ -161,6 +184,8 @@ export class SessionStore implements SessionBacking {
   }
 }
 
-function absent(resolution: 'anonymous' | AbsenceReason): Found {
+const anonymous: Found = { key: undefined, data: noData, resolution: 'anonymous', isSuperseded: false }
+
+function absent(resolution: AbsenceReason): Found {
   return { key: undefined, data: noData, resolution, isSuperseded: false }
 }

@@ -52,6 +52,8 @@ export interface SessionBacking {
   readonly clock: Clock
   readonly expiry: ExpiryRules
   find(cookieValue: string | undefined): Promise<Found>
+  /** What `find` would give, where nobody has to be waited for; undefined where somebody has. */
+  findNow?(cookieValue: string | undefined): Found | undefined
   save(found: Found, changes: SessionChanges, options: SaveOptions): Promise<SaveResult>
 }
 
@@ -114,6 +116,20 @@ export class Session {
   /** Django's `is_empty`: no key and no data. */
   get isEmpty(): boolean {
     return this.key === undefined && this.#view.size === 0
+  }
+
+  /** The data with the changes made so far, as far as it is loaded; empty before. */
+  get loaded(): SessionData {
+    return this.#view
+  }
+
+  /** Loads, if that can be done without waiting; true if the session is loaded now. */
+  loadNow(): boolean {
+    const found = this.#found ?? this.#backing.findNow?.(this.#cookieValue)
+    if (found === undefined) return false
+    this.#accessed = true
+    if (this.#found === undefined) this.#settle(found)
+    return true
   }
 
   /** The data with the changes made so far. Loads at the first call; an unknown key is never adopted and disappears. */

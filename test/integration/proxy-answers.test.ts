@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict'
-import { buffer, text } from 'node:stream/consumers'
-import { test } from 'node:test'
 import { turns, within } from '../support/deadline.ts'
 import { startEvil } from '../support/evil-upstream.ts'
-import { failureOf, openTo, requestTo } from '../support/proxied.ts'
+import { bytesOf, failureOf, requestTo, testEach, textOf } from '../support/proxied.ts'
 
 const chunked = 'Transfer-Encoding: chunked'
 const malformed = 'ERR_UPSTREAM_PROTOCOL http_protocol_error'
@@ -60,14 +58,14 @@ const refusedHeads: [why: string, head: string, failure?: string][] = [
 ]
 
 for (const [why, head, failure = malformed] of refusedHeads) {
-  test(`an answer is refused and its connection closed: ${why}`, async () => {
+  testEach(`an answer is refused and its connection closed: ${why}`, async (openTo) => {
     await using evil = await startEvil([head], ['HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfresh'])
     await using upstream = openTo(evil.origin, { retries: 3 })
     assert.equal(await failureOf(upstream.forward(requestTo())), failure)
     await within('the connection to be closed', (await evil.connection(0)).closed)
     assert.equal(evil.connections.length, 1, 'what was answered is not asked again')
     const next = await upstream.forward(requestTo())
-    assert.equal(await text(next.body), 'fresh')
+    assert.equal(await textOf(next.body), 'fresh')
     assert.equal(evil.connections.length, 2)
   })
 }
@@ -128,7 +126,7 @@ const acceptedAnswers: [
 ]
 
 for (const [why, bytes, expected] of acceptedAnswers) {
-  test(`an answer is passed on: ${why}`, async () => {
+  testEach(`an answer is passed on: ${why}`, async (openTo) => {
     await using evil = await startEvil(async (connection) => {
       await connection.head()
       if (!why.includes('single bytes')) return connection.send(bytes)
@@ -142,7 +140,7 @@ for (const [why, bytes, expected] of acceptedAnswers) {
     const received = {
       status,
       reason,
-      body: (await buffer(body)).toString('latin1'),
+      body: (await bytesOf(body)).toString('latin1'),
       length: contentLength,
       server,
       attempts,
@@ -152,7 +150,7 @@ for (const [why, bytes, expected] of acceptedAnswers) {
   })
 }
 
-test('a body without a length ends with the connection', async () => {
+testEach('a body without a length ends with the connection', async (openTo) => {
   for (const version of ['1.0', '1.1']) {
     await using evil = await startEvil(async (connection) => {
       await connection.head()
@@ -162,60 +160,66 @@ test('a body without a length ends with the connection', async () => {
     await using upstream = openTo(evil.origin)
     const answer = await upstream.forward(requestTo())
     assert.equal(answer.contentLength, undefined)
-    assert.equal(await text(answer.body), 'all of it')
+    assert.equal(await textOf(answer.body), 'all of it')
   }
 })
 
-test('header lines come back in order and case, duplicates apart, bytes unchanged, framing gone', async () => {
-  const lines = [
-    'X-B: 1',
-    'set-cookie: a=1',
-    'x-b:  2 \t ',
-    'Set-Cookie: b=\xe9\xff\x80',
-    'SET-COOKIE: a=2',
-    '__proto__: x',
-    'X-E:',
-  ]
-  const head = ['HTTP/1.1 200 OK', ...lines, 'Trailer: X-T', 'tRansfer-encoding: chunked'].join('\r\n')
-  await using evil = await startEvil([`${head}\r\n\r\n0\r\n\r\n`])
-  await using upstream = openTo(evil.origin)
-  const { headers, body } = await upstream.forward(requestTo())
-  assert.deepEqual(headers, [
-    ...['X-B', '1', 'set-cookie', 'a=1', 'x-b', '2', 'Set-Cookie', 'b=\xe9\xff\x80', 'SET-COOKIE', 'a=2'],
-    ...['__proto__', 'x', 'X-E', ''],
-  ])
-  assert.equal(await text(body), '')
-})
+testEach(
+  'header lines come back in order and case, duplicates apart, bytes unchanged, framing gone',
+  async (openTo) => {
+    const lines = [
+      'X-B: 1',
+      'set-cookie: a=1',
+      'x-b:  2 \t ',
+      'Set-Cookie: b=\xe9\xff\x80',
+      'SET-COOKIE: a=2',
+      '__proto__: x',
+      'X-E:',
+    ]
+    const head = ['HTTP/1.1 200 OK', ...lines, 'Trailer: X-T', 'tRansfer-encoding: chunked'].join('\r\n')
+    await using evil = await startEvil([`${head}\r\n\r\n0\r\n\r\n`])
+    await using upstream = openTo(evil.origin)
+    const { headers, body } = await upstream.forward(requestTo())
+    assert.deepEqual(headers, [
+      ...['X-B', '1', 'set-cookie', 'a=1', 'x-b', '2', 'Set-Cookie', 'b=\xe9\xff\x80', 'SET-COOKIE', 'a=2'],
+      ...['__proto__', 'x', 'X-E', ''],
+    ])
+    assert.equal(await textOf(body), '')
+  },
+)
 
-test('a head of almost 32 KiB is read', async () => {
+testEach('a head of almost 32 KiB is read', async (openTo) => {
   const value = 'a'.repeat(32 * 1024 - 20)
   await using evil = await startEvil([`HTTP/1.1 200 OK\r\nX-A: ${value}\r\nContent-Length: 0\r\n\r\n`])
   await using upstream = openTo(evil.origin)
   const { headers, body } = await upstream.forward(requestTo())
   assert.deepEqual(headers.slice(0, 2), ['X-A', value])
-  body.resume()
+  await bytesOf(body)
 })
 
-test('an answer to HEAD has the length of the body that is not sent, and bytes after it are nobody’s answer', async () => {
-  const head = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n'
-  await using evil = await startEvil([`${head}stray`], [`${head}fresh`])
-  await using upstream = openTo(evil.origin)
-  const answer = await upstream.forward(requestTo({ method: 'HEAD' }))
-  assert.deepEqual(answer.headers, ['Content-Length', '5'])
-  assert.equal(answer.contentLength, 0)
-  assert.equal(await text(answer.body), '')
-  const next = await upstream.forward(requestTo())
-  assert.equal(await text(next.body), 'fresh')
-  assert.equal(evil.connections.length, 2)
-})
+testEach(
+  'an answer to HEAD has the length of the body that is not sent, and bytes after it are nobody’s answer',
+  async (openTo) => {
+    const head = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n'
+    await using evil = await startEvil([`${head}stray`], [`${head}fresh`])
+    await using upstream = openTo(evil.origin)
+    const answer = await upstream.forward(requestTo({ method: 'HEAD' }))
+    assert.deepEqual(answer.headers, ['Content-Length', '5'])
+    assert.equal(answer.contentLength, 0)
+    assert.equal(await textOf(answer.body), '')
+    const next = await upstream.forward(requestTo())
+    assert.equal(await textOf(next.body), 'fresh')
+    assert.equal(evil.connections.length, 2)
+  },
+)
 
-test('up to 16 interim answers are told of, with their lines', async () => {
+testEach('up to 16 interim answers are told of, with their lines', async (openTo) => {
   const interim = 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nLink: </b>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n'
   await using evil = await startEvil([`${interim.repeat(8)}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`])
   await using upstream = openTo(evil.origin)
   const told: unknown[] = []
   const answer = await upstream.forward(requestTo({ onInformation: (...args) => void told.push(args) }))
-  assert.equal(await text(answer.body), 'ok')
+  assert.equal(await textOf(answer.body), 'ok')
   assert.equal(told.length, 16)
   assert.deepEqual(told.slice(0, 2), [
     [103, ['Link', '</a>', 'Link', '</b>']],

@@ -1,27 +1,25 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
-import { buffer } from 'node:stream/consumers'
-import { test } from 'node:test'
 import fc from 'fast-check'
 import { startEcho } from '../support/echo-upstream.ts'
 import { startEvil } from '../support/evil-upstream.ts'
-import { openTo, requestTo } from '../support/proxied.ts'
+import { bytesOf, type OpenTo, requestTo, testEach } from '../support/proxied.ts'
 
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'
 /** As many answers as are asked for. */
 const always = (answer: string) => Array.from({ length: 10_000 }, () => answer)
 
 /** Sends one request and returns its head as the upstream's kernel got it, line by line. */
-async function sendAndCatch(overrides: Parameters<typeof requestTo>[0]): Promise<string[]> {
+async function sendAndCatch(openTo: OpenTo, overrides: Parameters<typeof requestTo>[0]): Promise<string[]> {
   await using evil = await startEvil(always(ok))
   await using upstream = openTo(evil.origin)
   const { body } = await upstream.forward(requestTo(overrides))
-  await buffer(body)
+  await bytesOf(body)
   return evil.received().split('\r\n')
 }
 
-test('the request line is what was received, byte for byte', async () => {
+testEach('the request line is what was received, byte for byte', async (openTo) => {
   const targets = [
     '/',
     '/?',
@@ -41,12 +39,12 @@ test('the request line is what was received, byte for byte', async () => {
     `/${'a'.repeat(8000)}`,
   ]
   for (const target of targets) {
-    const [requestLine] = await sendAndCatch({ target })
+    const [requestLine] = await sendAndCatch(openTo, { target })
     assert.equal(requestLine, `GET ${target} HTTP/1.1`)
   }
 })
 
-test('property: any target in origin form goes up as it is', async () => {
+testEach('property: any target in origin form goes up as it is', async (openTo) => {
   await using evil = await startEvil(always(ok))
   await using upstream = openTo(evil.origin)
   let from = 0
@@ -54,7 +52,7 @@ test('property: any target in origin form goes up as it is', async () => {
   await fc.assert(
     fc.asyncProperty(fc.string({ unit: character, maxLength: 60 }), async (rest) => {
       const { body } = await upstream.forward(requestTo({ target: `/${rest}` }))
-      await buffer(body)
+      await bytesOf(body)
       const received = evil.received().slice(from)
       from += received.length
       assert.equal(received.slice(0, received.indexOf('\r\n')), `GET /${rest} HTTP/1.1`)
@@ -63,7 +61,7 @@ test('property: any target in origin form goes up as it is', async () => {
   )
 })
 
-test('Host comes first, then the lines in order and case, duplicates kept, bytes unchanged', async () => {
+testEach('Host comes first, then the lines in order and case, duplicates kept, bytes unchanged', async (openTo) => {
   const headers = [
     'X-B',
     '1',
@@ -78,7 +76,7 @@ test('Host comes first, then the lines in order and case, duplicates kept, bytes
     'X-Latin',
     '\xe9\xff\x80',
   ]
-  const lines = await sendAndCatch({ headers: [...headers, 'X-Empty', '', '__proto__', 'x', 'X-B', '3'] })
+  const lines = await sendAndCatch(openTo, { headers: [...headers, 'X-Empty', '', '__proto__', 'x', 'X-B', '3'] })
   assert.deepEqual(lines, [
     'GET / HTTP/1.1',
     'host: App.Test:8080',
@@ -98,13 +96,13 @@ test('Host comes first, then the lines in order and case, duplicates kept, bytes
   ])
 })
 
-test('what belongs to the client’s connection does not go up, in whatever case it is left in', async () => {
+testEach('what belongs to the client’s connection does not go up, in whatever case it is left in', async (openTo) => {
   const owned = [
     ...['Connection', 'x-a', 'KEEP-ALIVE', 'timeout=5', 'te', 'trailers', 'Trailer', 'x', 'Upgrade', 'h2c'],
     ...['Transfer-Encoding', 'chunked', 'transfer-encoding', 'gzip', 'Content-Length', '5', 'content-length', '6'],
     ...['Expect', '100-continue', 'Proxy-Connection', 'close', 'HTTP2-Settings', 'x'],
   ]
-  const lines = await sendAndCatch({ headers: [...owned, 'Host', 'a', 'X-A', 'b'] })
+  const lines = await sendAndCatch(openTo, { headers: [...owned, 'Host', 'a', 'X-A', 'b'] })
   assert.deepEqual(lines, ['GET / HTTP/1.1', 'host: a', 'connection: keep-alive', 'X-A: b', '', ''])
 })
 
@@ -129,7 +127,7 @@ const framings: [why: string, method: string, body: string[] | null, length: num
 ]
 
 for (const [why, method, body, contentLength, wire] of framings) {
-  test(`a request is framed anew: ${why}`, async () => {
+  testEach(`a request is framed anew: ${why}`, async (openTo) => {
     await using evil = await startEvil(async (connection) => {
       await connection.head()
       const [end = ''] = wire.slice(-1)
@@ -150,13 +148,13 @@ for (const [why, method, body, contentLength, wire] of framings) {
             ),
       ...(contentLength === undefined ? {} : { contentLength }),
     })
-    await buffer((await upstream.forward(request)).body)
+    await bytesOf((await upstream.forward(request)).body)
     const expected = [`${method} / HTTP/1.1`, 'host: app.test', 'connection: keep-alive', ...wire]
     assert.equal(evil.received().replace(/\r\n$/, ''), expected.join('\r\n'))
   })
 }
 
-test('property: a body arrives as it was, cut in whatever pieces, with either framing', async () => {
+testEach('property: a body arrives as it was, cut in whatever pieces, with either framing', async (openTo) => {
   await using echo = await startEcho()
   await using upstream = openTo(echo.origin)
   const parts = fc.array(fc.uint8Array({ maxLength: 100_000 }), { maxLength: 12 })
@@ -166,7 +164,7 @@ test('property: a body arrives as it was, cut in whatever pieces, with either fr
       const body = Readable.from(chunks.map((chunk) => Buffer.from(chunk)))
       const request = requestTo({ method: 'POST', body, ...(isSized ? { contentLength: whole.length } : {}) })
       const answer = await upstream.forward(request)
-      const { bodyLength, bodySha256 } = JSON.parse(String(await buffer(answer.body)))
+      const { bodyLength, bodySha256 } = JSON.parse(String(await bytesOf(answer.body)))
       assert.equal(bodyLength, whole.length)
       assert.equal(bodySha256, createHash('sha256').update(whole).digest('hex'))
     }),
@@ -196,7 +194,7 @@ const misuses: [why: string, overrides: Parameters<typeof requestTo>[0]][] = [
 ]
 
 for (const [why, overrides] of misuses) {
-  test(`a request that no step before should have let through is never written: ${why}`, async () => {
+  testEach(`a request that no step before should have let through is never written: ${why}`, async (openTo) => {
     await using evil = await startEvil(always(ok))
     await using upstream = openTo(evil.origin, { retries: 3 })
     await assert.rejects(upstream.forward(requestTo(overrides)), (error: Error) => error.name !== 'GatewayError')

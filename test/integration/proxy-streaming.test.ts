@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { PassThrough, Readable } from 'node:stream'
-import { text } from 'node:stream/consumers'
-import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { ClientGoneError } from '../../src/proxy/upstream.ts'
 import { eventWithin, turns, until, within } from '../support/deadline.ts'
 import { startApp } from '../support/echo-upstream.ts'
 import { startEvil } from '../support/evil-upstream.ts'
-import { failureOf, openTo, requestTo } from '../support/proxied.ts'
+import { createClient, failureOf, requestTo, streamOf, testEach, textOf } from '../support/proxied.ts'
 
 const GIB = 2 ** 30
 const MIB = 2 ** 20
@@ -40,7 +39,7 @@ function liveBytes(): number {
   return heapUsed + external
 }
 
-test('a gibibyte up and a gibibyte down at the same time are never held in memory', async (t) => {
+testEach('a gibibyte up and a gibibyte down at the same time are never held in memory', async (openTo, t) => {
   await using app = await startApp((request, response) => {
     request.pipe(response)
   })
@@ -68,7 +67,7 @@ test('a gibibyte up and a gibibyte down at the same time are never held in memor
   assert.ok(rssPeak < 256 * MIB, `the process grew by ${rssPeak} bytes`)
 })
 
-test('an answer that nobody reads stops the upstream', async () => {
+testEach('an answer that nobody reads stops the upstream', async (openTo) => {
   const { body: source, given } = endlessBody(64 * MIB)
   await using app = await startApp((_request, response) => {
     source.pipe(response)
@@ -82,7 +81,7 @@ test('an answer that nobody reads stops the upstream', async () => {
   assert.equal(received, 64 * MIB)
 })
 
-test('a request body that the upstream does not read stops the client', async () => {
+testEach('a request body that the upstream does not read stops the client', async (openTo) => {
   const { body, given } = endlessBody(64 * MIB)
   await using app = await startApp(async (request, response) => {
     await once(app.server, 'go')
@@ -95,7 +94,7 @@ test('a request body that the upstream does not read stops the client', async ()
   await standsStill(given)
   assert.ok(given() < 16 * MIB, `${given()} bytes were taken`)
   app.server.emit('go')
-  assert.equal(await text((await answer).body), String(64 * MIB))
+  assert.equal(await textOf((await answer).body), String(64 * MIB))
 })
 
 /** Resolves when a count has begun to grow and has then stood still for many turns of the event loop. */
@@ -107,7 +106,7 @@ async function standsStill(count: () => number): Promise<void> {
   }
 }
 
-test('every event of a stream arrives before the next one is sent', async () => {
+testEach('every event of a stream arrives before the next one is sent', async (openTo) => {
   const { promise: open, resolve } = Promise.withResolvers<(text: string) => void>()
   await using app = await startApp((_request, response) => {
     response.writeHead(200, { 'Content-Type': 'text/event-stream' })
@@ -115,7 +114,7 @@ test('every event of a stream arrives before the next one is sent', async () => 
     resolve((event) => void response.write(event))
   })
   await using upstream = openTo(app.origin)
-  const { body } = await upstream.forward(requestTo())
+  const body = streamOf((await upstream.forward(requestTo())).body)
   const send = await open
   for (let i = 0; i < 100; i++) {
     const arrival = eventWithin(body, 'data')
@@ -126,24 +125,27 @@ test('every event of a stream arrives before the next one is sent', async () => 
   body.destroy()
 })
 
-test('an early answer to a large upload is delivered, the upload stops, and both sides are closed', async () => {
-  await using evil = await startEvil(async (connection) => {
-    await connection.head()
-    await connection.send('HTTP/1.1 413 Content Too Large\r\nContent-Length: 7\r\n\r\ntoo big')
-  })
-  await using upstream = openTo(evil.origin)
-  const { body, given } = endlessBody(64 * MIB)
-  const answer = await upstream.forward(requestTo({ method: 'POST', body, contentLength: 64 * MIB }))
-  assert.equal(answer.status, 413)
-  assert.equal(await text(answer.body), 'too big')
-  await within('the connection to be closed', (await evil.connection(0)).closed)
-  await standsStill(given)
-  assert.ok(given() < 64 * MIB)
-  assert.equal(body.destroyed, false)
-  assert.equal(body.isPaused(), true, 'the rest is left to whoever owns the client’s connection')
-})
+testEach(
+  'an early answer to a large upload is delivered, the upload stops, and both sides are closed',
+  async (openTo) => {
+    await using evil = await startEvil(async (connection) => {
+      await connection.head()
+      await connection.send('HTTP/1.1 413 Content Too Large\r\nContent-Length: 7\r\n\r\ntoo big')
+    })
+    await using upstream = openTo(evil.origin)
+    const { body, given } = endlessBody(64 * MIB)
+    const answer = await upstream.forward(requestTo({ method: 'POST', body, contentLength: 64 * MIB }))
+    assert.equal(answer.status, 413)
+    assert.equal(await textOf(answer.body), 'too big')
+    await within('the connection to be closed', (await evil.connection(0)).closed)
+    await standsStill(given)
+    assert.ok(given() < 64 * MIB)
+    assert.equal(body.destroyed, false)
+    assert.equal(body.isPaused(), true, 'the rest is left to whoever owns the client’s connection')
+  },
+)
 
-test('an answer may begin and go on while the request is still being sent', async () => {
+testEach('an answer may begin and go on while the request is still being sent', async (openTo) => {
   await using app = await startApp((request, response) => {
     request.pipe(response)
   })
@@ -152,45 +154,45 @@ test('an answer may begin and go on while the request is still being sent', asyn
   body.write('0')
   const answer = await upstream.forward(requestTo({ method: 'POST', body }))
   for (let i = 0; i < 10; i++) {
-    const [chunk] = await eventWithin(answer.body, 'data')
+    const [chunk] = await eventWithin(streamOf(answer.body), 'data')
     assert.equal(String(chunk), String(i))
     if (i < 9) body.write(String(i + 1))
   }
   body.end()
-  assert.equal(await text(answer.body), '')
+  assert.equal(await textOf(answer.body), '')
 })
 
-test('a client that goes takes the upstream’s connection along within milliseconds', async () => {
+testEach('a client that goes takes the upstream’s connection along within milliseconds', async (openTo) => {
   await using evil = await startEvil(async (connection) => {
     await connection.head()
     await connection.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n')
   })
   await using upstream = openTo(evil.origin)
-  const client = new AbortController()
-  const answer = await upstream.forward(requestTo({ signal: client.signal }))
-  await eventWithin(answer.body, 'data')
+  const client = createClient()
+  const answer = await upstream.forward(requestTo({ client }))
+  await eventWithin(streamOf(answer.body), 'data')
   const connection = await evil.connection(0)
-  client.abort(new Error('gone'))
+  client.leave()
   await within('the connection to be closed', connection.closed, 1_000)
-  await assert.rejects(text(answer.body), /gone/)
+  await assert.rejects(textOf(answer.body), /gone/)
 })
 
-test('an abort at every stage leaves no connection, no listener and no rejection behind', async () => {
+testEach('an abort at every stage leaves no connection, no listener and no rejection behind', async (openTo) => {
   await using app = await startApp((request, response) => {
     request.pipe(response)
   })
   await using upstream = openTo(app.origin)
   let rejected = 0
   for (let stage = 0; stage < 60; stage++) {
-    const client = new AbortController()
+    const client = createClient()
     const { body } = endlessBody(MIB)
-    const answer = upstream.forward(requestTo({ method: 'POST', body, signal: client.signal }))
-    const outcome = answer.then((head) => text(head.body)).catch((error: Error) => error)
+    const answer = upstream.forward(requestTo({ method: 'POST', body, client }))
+    const outcome = answer.then((head) => textOf(head.body)).catch((error: Error) => error)
     await turns(stage)
-    client.abort(new Error('gone'))
+    client.leave()
     const result = await within('the end', outcome)
     if (result instanceof Error) {
-      assert.equal(result.message, 'gone')
+      assert.ok(result instanceof ClientGoneError)
       rejected += 1
     }
     assert.equal(body.listenerCount('data'), 0)
@@ -227,7 +229,7 @@ const slowHeads: [why: string, sends: (send: (bytes: string) => Promise<void>) =
 ]
 
 for (const [why, sends] of slowHeads) {
-  test(`no answer in time is an error, is not tried again, and closes the connection: ${why}`, async () => {
+  testEach(`no answer in time is an error, is not tried again, and closes the connection: ${why}`, async (openTo) => {
     await using evil = await startEvil(async (connection) => {
       await connection.head()
       await sends((bytes) => connection.send(bytes))
@@ -239,7 +241,7 @@ for (const [why, sends] of slowHeads) {
   })
 }
 
-test('the time for an answer begins when the request has been sent', async () => {
+testEach('the time for an answer begins when the request has been sent', async (openTo) => {
   await using evil = await startEvil(async (connection) => {
     await until('the body has ended', () => connection.received().endsWith('0\r\n\r\n'))
     await connection.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
@@ -254,7 +256,7 @@ test('the time for an answer begins when the request has been sent', async () =>
     await until('it has arrived', () => connection.received().length > before)
   })
   body.end()
-  assert.equal(await text((await answer).body), 'ok')
+  assert.equal(await textOf((await answer).body), 'ok')
 })
 
 /** Repeats a step without a pause until so much time has gone by. */
@@ -265,7 +267,7 @@ async function movingFor(durationMs: number, step: () => Promise<void>): Promise
 
 const stalling = { connectMs: 10_000, firstByteMs: 10_000, idleMs: 60 }
 
-test('a client whose body stalls is timed out, and the upstream is not blamed', async () => {
+testEach('a client whose body stalls is timed out, and the upstream is not blamed', async (openTo) => {
   for (const first of ['', 'x']) {
     await using evil = await startEvil(() => {})
     await using upstream = openTo(evil.origin, { timeouts: stalling })
@@ -277,7 +279,7 @@ test('a client whose body stalls is timed out, and the upstream is not blamed', 
   }
 })
 
-test('an upstream that takes nothing of a body is timed out', async () => {
+testEach('an upstream that takes nothing of a body is timed out', async (openTo) => {
   await using evil = await startEvil(({ socket }) => void socket.pause())
   await using upstream = openTo(evil.origin, { timeouts: stalling })
   const { body } = endlessBody(64 * MIB)
@@ -285,29 +287,29 @@ test('an upstream that takes nothing of a body is timed out', async () => {
   assert.equal(await failureOf(answer), 'ERR_UPSTREAM_TIMEOUT connection_write_timeout')
 })
 
-test('an answer that stalls fails', async () => {
+testEach('an answer that stalls fails', async (openTo) => {
   await using evil = await startEvil(async (connection) => {
     await connection.head()
     await connection.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc')
   })
   await using upstream = openTo(evil.origin, { timeouts: stalling })
   const { body } = await upstream.forward(requestTo())
-  assert.equal(await failureOf(text(body)), 'ERR_UPSTREAM_TIMEOUT connection_read_timeout')
+  assert.equal(await failureOf(textOf(body)), 'ERR_UPSTREAM_TIMEOUT connection_read_timeout')
   await within('the connection to be closed', (await evil.connection(0)).closed)
 })
 
-test('an answer that nobody takes fails, and the upstream is not blamed', async () => {
+testEach('an answer that nobody takes fails, and the upstream is not blamed', async (openTo) => {
   const { body: source } = endlessBody(64 * MIB)
   await using app = await startApp((_request, response) => {
     source.pipe(response)
   })
   await using upstream = openTo(app.origin, { timeouts: stalling })
   const { body } = await upstream.forward(requestTo())
-  await eventWithin(body, 'close')
-  assert.match(await failureOf(text(body)), /^ERR_REQUEST_TIMEOUT/)
+  await eventWithin(streamOf(body), 'close')
+  assert.match(await failureOf(textOf(body)), /^ERR_REQUEST_TIMEOUT/)
 })
 
-test('an answer that keeps coming is not timed out, however long it takes', async () => {
+testEach('an answer that keeps coming is not timed out, however long it takes', async (openTo) => {
   await using evil = await startEvil(async (connection) => {
     await connection.head()
     await connection.send('HTTP/1.1 200 OK\r\n\r\n')
@@ -316,10 +318,10 @@ test('an answer that keeps coming is not timed out, however long it takes', asyn
   const { body } = await upstream.forward(requestTo())
   const connection = await evil.connection(0)
   await movingFor(1_000, async () => {
-    const arrival = eventWithin(body, 'data')
+    const arrival = eventWithin(streamOf(body), 'data')
     await connection.send('x')
     await arrival
   })
   connection.end()
-  assert.equal(await text(body), '')
+  assert.equal(await textOf(body), '')
 })

@@ -1,8 +1,29 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
+import type { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { type TestContext, test } from 'node:test'
 import { GatewayError } from '../../src/errors.ts'
 import { openUpstream } from '../../src/proxy/forward.ts'
-import type { Upstream, UpstreamOptions, UpstreamRequest, UpstreamTimeouts } from '../../src/proxy/upstream.ts'
+import type {
+  Departure,
+  Upstream,
+  UpstreamAnswer,
+  UpstreamOptions,
+  UpstreamRequest,
+  UpstreamTimeouts,
+} from '../../src/proxy/upstream.ts'
+
+/** Opens an upstream of one kind. */
+export type OpenTo = typeof openTo
+
+/** One test for each implementation of `Upstream`: both keep the same promises. `openTo` opens one of that kind. */
+export function testEach(name: string, run: (openTo: OpenTo, t: TestContext) => Promise<void>): void {
+  for (const implementation of ['lean', 'undici'] as const) {
+    test(`${implementation}: ${name}`, (t) =>
+      run((servers, options) => openTo(servers, { implementation, ...options }), t))
+  }
+}
 
 /** Opens an upstream named `app` over those origins, patient enough for a busy machine; `timeouts` may be given in part. */
 export function openTo(
@@ -25,9 +46,40 @@ export function requestTo(overrides: Partial<UpstreamRequest> = {}): UpstreamReq
     target: '/',
     headers: ['Host', 'app.test'],
     body: null,
-    signal: new AbortController().signal,
+    client: createClient(),
     ...overrides,
   }
+}
+
+/** The browser's end of an exchange, which can be made to leave. */
+export function createClient(): Departure & { leave(): void } {
+  const client = {
+    isGone: false,
+    onGone: undefined as (() => void) | undefined,
+    leave() {
+      client.isGone = true
+      client.onGone?.()
+    },
+  }
+  return client
+}
+
+type Body = UpstreamAnswer['body']
+
+/** A body as bytes, whether it came as a text or comes as a stream. */
+export async function bytesOf(body: Body): Promise<Buffer> {
+  return typeof body === 'string' ? Buffer.from(body, 'latin1') : await buffer(body)
+}
+
+/** A body as text, its bytes taken for UTF-8. */
+export async function textOf(body: Body): Promise<string> {
+  return String(await bytesOf(body))
+}
+
+/** A body that cannot have come whole, since the test has not sent all of it. */
+export function streamOf(body: Body): Readable {
+  if (typeof body === 'string') throw new Error('the body is there already')
+  return body
 }
 
 /** What a promise failed with, as `CODE proxy_error`, or `no error`. Anything but a GatewayError is thrown on. */

@@ -57,7 +57,7 @@ export async function startGate(upstream: Upstream, options: GateOptions = {}): 
       }
       const { status, body, headers: answerHeaders } = answer.answer
       client.write(`HTTP/1.1 ${status} X\r\n${linesOf(answerHeaders)}Connection: close\r\n\r\n`, 'latin1')
-      await pipeline(body, client)
+      await pipeline(typeof body === 'string' ? [Buffer.from(body, 'latin1')] : body, client)
     } catch (error) {
       const code = error instanceof GatewayError ? `${error.code} ${error.proxyError}` : String(error)
       failures.push(code)

@@ -44,7 +44,7 @@ test('one well-formed line is passed on, all else makes a new trace', () => {
 
 test('a new trace is sampled, is its own, and never of zeros alone', () => {
   assert.notEqual(newTraceparent().traceId, newTraceparent().traceId)
-  const zeros = newTraceparent((size) => new Uint8Array(size))
+  const zeros = newTraceparent((count) => '0'.repeat(count))
   assert.equal(zeros.text, `00-${'0'.repeat(31)}1-${'0'.repeat(15)}1-01`)
   assert.deepEqual(parseTraceparent(zeros.text), zeros)
 })

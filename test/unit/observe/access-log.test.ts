@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { ErrorCode } from '../../../src/errors.ts'
 import { createAccessLog } from '../../../src/observe/access-log.ts'
 import { createExchange, type Exchange } from '../../../src/observe/exchange.ts'
-import type { Log, LogFields, LogLevel } from '../../../src/observe/log.ts'
+import type { LogFields, LogLevel, TextLog } from '../../../src/observe/log.ts'
 
 function collectingLog() {
   const lines: { level: LogLevel; message: string; fields: LogFields }[] = []
@@ -12,7 +12,13 @@ function collectingLog() {
     (message: string, fields: LogFields = {}) => {
       lines.push({ level, message, fields: JSON.parse(JSON.stringify(fields)) })
     }
-  const log: Log = { debug: writer('debug'), info: writer('info'), warn: writer('warn'), error: writer('error') }
+  const log: TextLog = {
+    debug: writer('debug'),
+    info: writer('info'),
+    warn: writer('warn'),
+    error: writer('error'),
+    prepare: (level, message) => (members) => writer(level)(message, JSON.parse(`{${members}`)),
+  }
   return { log, lines }
 }
 

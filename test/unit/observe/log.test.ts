@@ -57,6 +57,19 @@ test('lines below the level are not written', async () => {
   }
 })
 
+test('lines whose text is ready stand among the others as they come, below the level not at all', async () => {
+  const write = (log: ReturnType<typeof openLog>) => {
+    const [info, error] = [log.prepare('info', 'request'), log.prepare('error', 'request')]
+    info('"status":200}')
+    log.error('between', { n: 1 })
+    error('"status":500,"path":"/"}')
+  }
+  const head = (level: string) => `{"time":"2026-11-23T00:00:00.000Z","level":"${level}","msg":`
+  const rest = `${head('error')}"between","n":1}\n${head('error')}"request","status":500,"path":"/"}\n`
+  assert.equal(await written(write), `${head('info')}"request","status":200}\n${rest}`)
+  assert.equal(await written(write, 'warn'), rest)
+})
+
 function lines(text: string): { [name: string]: unknown }[] {
   return text
     .split('\n')

@@ -2,8 +2,8 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { connect as connectTls, TLSSocket } from 'node:tls'
 import { Client } from 'undici'
-import { GatewayError } from '../errors.ts'
-import { connectFailure, connectTimeout, type Place } from './failure.ts'
+import { connectFailure, connectTimeout, type Place, shuttingDown } from './failure.ts'
+import { ClientGoneError, type Departure } from './upstream.ts'
 
 /**
  * How long an unused connection is kept, in milliseconds, where the server does not say (`Keep-Alive: timeout=`): less
@@ -40,9 +40,9 @@ export interface ConnectionPool extends AsyncDisposable {
    * The connection used last, or a new one. With `isFresh` always a new one.
    *
    * @throws {GatewayError} `ERR_UPSTREAM_UNREACHABLE`, `ERR_UPSTREAM_TIMEOUT`
-   * @throws the signal's reason
+   * @throws {ClientGoneError}
    */
-  acquire(options: { readonly isFresh: boolean; readonly signal: AbortSignal }): Promise<Connection>
+  acquire(options: { readonly isFresh: boolean; readonly client: Departure }): Promise<Connection>
   stats(): { readonly active: number; readonly idle: number; readonly pending: number }
 }
 
@@ -53,12 +53,12 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
   const connected = new Set<Socket>()
   let isClosed = false
 
-  async function open(signal: AbortSignal): Promise<Socket> {
+  async function open(client: Departure): Promise<Socket> {
     if (isClosed) throw shuttingDown()
     const socket = createSocket(options)
     connecting.add(socket)
     try {
-      await untilConnected(socket, options, signal)
+      await untilConnected(socket, options, client)
       return socket
     } catch (error) {
       throw isClosed ? shuttingDown() : error
@@ -88,7 +88,7 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
   }
 
   return {
-    async acquire({ isFresh, signal }) {
+    async acquire({ isFresh, client }) {
       while (!isFresh) {
         const connection = idle.pop()
         if (connection === undefined) break
@@ -97,7 +97,7 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
         await nextTurn()
         if (!connection.socket.destroyed) return connection
       }
-      return keep(await open(signal))
+      return keep(await open(client))
     },
     stats: () => ({ active: connected.size - idle.length, idle: idle.length, pending: connecting.size }),
     async [Symbol.asyncDispose]() {
@@ -109,10 +109,6 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
 
 function close(socket: Socket): Promise<void> {
   return new Promise((resolve) => socket.once('close', () => resolve()).destroy())
-}
-
-function shuttingDown(): GatewayError {
-  return new GatewayError('ERR_SHUTTING_DOWN', 'the upstream is closed')
 }
 
 /** undici's own deadlines are switched off: they are up to a second late. The experimental parser stays off as well. */
@@ -152,15 +148,14 @@ function createSocket({ server }: ConnectionOptions): Socket {
   return socket.setNoDelay(true).on('error', () => {})
 }
 
-function untilConnected(socket: Socket, { connectMs, facts }: ConnectionOptions, signal: AbortSignal): Promise<void> {
+function untilConnected(socket: Socket, { connectMs, facts }: ConnectionOptions, client: Departure): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const timer = setTimeout(() => fail(connectTimeout(facts)), connectMs)
-  const onAbort = () => fail(signal.reason)
   const onError = (error: Error) => fail(connectFailure(error, facts))
   const onClose = () => fail(connectFailure(undefined, facts))
   function settle(): void {
     clearTimeout(timer)
-    signal.removeEventListener('abort', onAbort)
+    client.onGone = undefined
     socket.off('error', onError).off('close', onClose)
   }
   function fail(error: unknown): void {
@@ -173,6 +168,6 @@ function untilConnected(socket: Socket, { connectMs, facts }: ConnectionOptions,
     settle()
     resolve()
   })
-  signal.addEventListener('abort', onAbort, { once: true })
+  client.onGone = () => fail(new ClientGoneError())
   return promise
 }

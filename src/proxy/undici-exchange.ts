@@ -1,23 +1,18 @@
 import type { Socket } from 'node:net'
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
-import { GatewayError } from '../errors.ts'
 import type { RawHeaders } from '../http/headers.ts'
+import { AnswerBody } from './answer-body.ts'
 import { type AnswerHead, linesOf, readAnswerHead } from './answer-head.ts'
-import type { Connection } from './connection.ts'
 import { createDeadline } from './deadline.ts'
-import { codeOf, exchangeFailure, unusableAnswer } from './failure.ts'
+import { answerStalled, codeOf, exchangeFailure, informationRefusal, requestStalled, unanswered } from './failure.ts'
 import { createRequestBody } from './request-body.ts'
-import type { UpstreamRequest, UpstreamTimeouts } from './upstream.ts'
-
-/** An app that sends more 1xx answers than this to one request is broken, or wants to keep us busy. */
-const MAX_INFORMATIONAL = 16
-
-/** How much of an answer waits for a slow reader, in bytes, beside what the socket holds. */
-const BODY_BUFFER_BYTES = 64 * 1024
+import { isOwnedByConnection } from './request-head.ts'
+import type { Connection } from './undici-connection.ts'
+import { ClientGoneError, type UpstreamRequest, type UpstreamTimeouts } from './upstream.ts'
 
 /** How one attempt went, when the head of an answer was there or could no longer come. */
-export type Attempt =
+export type Outcome =
   | { readonly kind: 'answer'; readonly head: AnswerHead; readonly body: Readable }
   | { readonly kind: 'switched'; readonly headers: RawHeaders; readonly socket: Socket }
   | {
@@ -38,7 +33,7 @@ export interface ExchangeOptions {
 }
 
 /** Runs one exchange on one connection and gives the connection back, or closes it, when it has ended. Never rejects. */
-export function runExchange(options: ExchangeOptions): Promise<Attempt> {
+export function runExchange(options: ExchangeOptions): Promise<Outcome> {
   const exchange = new Exchange(options)
   return exchange.run()
 }
@@ -49,7 +44,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #timeouts: UpstreamTimeouts
   readonly #isUpgrade: boolean
   readonly #deadline = createDeadline()
-  readonly #attempt = Promise.withResolvers<Attempt>()
+  readonly #outcome = Promise.withResolvers<Outcome>()
   #controller: Dispatcher.DispatchController | undefined
   #requestBody: Readable | undefined
   #answerBody: Readable | undefined
@@ -66,20 +61,22 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#isUpgrade = isUpgrade
   }
 
-  run(): Promise<Attempt> {
-    const { method, target, body, contentLength, signal } = this.#request
-    if (signal.aborted) {
-      this.#cut(signal.reason)
-      return this.#attempt.promise
+  run(): Promise<Outcome> {
+    const { method, target, body, contentLength, client } = this.#request
+    if (client.isGone) {
+      this.#cut(new ClientGoneError())
+      return this.#outcome.promise
     }
-    signal.addEventListener('abort', this.#onAbort, { once: true })
+    client.onGone = () => this.#cut(new ClientGoneError())
     if (body !== null) {
       this.#requestBody = createRequestBody(body, {
         contentLength,
         onProgress: () => this.#deadline.refresh(),
         onFailure: (error) => this.#cut(error),
       })
-      this.#deadline.set(this.#timeouts.idleMs, () => this.#cut(this.#stalledRequest()))
+      const { idleMs } = this.#timeouts
+      const { facts, socket } = this.#connection
+      this.#deadline.set(idleMs, () => this.#cut(requestStalled(idleMs, socket.writableNeedDrain, facts)))
     }
     this.#connection.client.dispatch(
       {
@@ -91,7 +88,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       },
       this,
     )
-    return this.#attempt.promise
+    return this.#outcome.promise
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -107,9 +104,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#isSent = true
     if (this.#isOver || this.#answerBody !== undefined) return
     const { firstByteMs } = this.#timeouts
-    this.#deadline.set(firstByteMs, () => {
-      this.#cut(this.#timeout(`no answer within ${firstByteMs} ms`, 'http_response_timeout'))
-    })
+    this.#deadline.set(firstByteMs, () => this.#cut(unanswered(firstByteMs, this.#connection.facts)))
   }
 
   onResponseStarted(): void {
@@ -159,39 +154,33 @@ class Exchange implements Dispatcher.DispatchHandler {
   onRequestUpgrade(controller: Dispatcher.DispatchController): void {
     if (!this.#end()) return
     const headers = Array.isArray(controller.rawHeaders) ? linesOf(controller.rawHeaders) : []
-    this.#attempt.resolve({ kind: 'switched', headers, socket: this.#connection.socket })
+    this.#outcome.resolve({ kind: 'switched', headers, socket: this.#connection.socket })
   }
 
   #inform(status: number, lines: RawHeaders): void {
     const { facts } = this.#connection
-    if (status < 100 || status === 101) throw unusableAnswer(`status ${status}, which nobody asked for`, facts)
     this.#informational += 1
-    if (this.#informational > MAX_INFORMATIONAL) throw unusableAnswer('too many interim answers', facts)
+    const refusal = informationRefusal(status, this.#informational, facts)
+    if (refusal !== undefined) throw refusal
     this.#request.onInformation?.(status, lines)
   }
 
   #answer(head: AnswerHead): void {
     // The app may never read what it did not wait for, and would then take the rest of the body for a request.
     this.#isEarly = !this.#isSent
-    const body = new Readable({
-      highWaterMark: BODY_BUFFER_BYTES,
-      read: () => {
+    const body = new AnswerBody(
+      () => {
         this.#deadline.refresh()
         this.#controller?.resume()
       },
-      destroy: (error, done) => {
-        this.#cut(error)
-        done(error)
-      },
-    })
-    // Between this head and the first reader the gateway may write to a store; an error in that time must not be fatal.
-    body.on('error', () => {})
+      (error) => this.#cut(error),
+    )
     this.#answerBody = body
-    this.#deadline.set(this.#timeouts.idleMs, () => this.#cut(this.#stalledAnswer()))
-    this.#attempt.resolve({ kind: 'answer', head, body })
+    const { idleMs } = this.#timeouts
+    const { facts } = this.#connection
+    this.#deadline.set(idleMs, () => this.#cut(answerStalled(idleMs, this.#controller?.paused ?? false, facts)))
+    this.#outcome.resolve({ kind: 'answer', head, body })
   }
-
-  readonly #onAbort = (): void => this.#cut(this.#request.signal.reason)
 
   /** Ends the exchange from our side. */
   #cut(error: unknown): void {
@@ -204,7 +193,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #fail(error: unknown, how: { wasSent: boolean; wasCutUnanswered: boolean }): void {
     this.#connection.discard()
     const body = this.#answerBody
-    if (body === undefined) this.#attempt.resolve({ kind: 'failed', error, ...how })
+    if (body === undefined) this.#outcome.resolve({ kind: 'failed', error, ...how })
     else if (!body.destroyed) body.destroy(error instanceof Error ? error : new Error('aborted', { cause: error }))
   }
 
@@ -213,7 +202,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#isOver) return false
     this.#isOver = true
     this.#deadline.clear()
-    this.#request.signal.removeEventListener('abort', this.#onAbort)
+    this.#request.client.onGone = undefined
     this.#requestBody?.destroy()
     return true
   }
@@ -224,29 +213,6 @@ class Exchange implements Dispatcher.DispatchHandler {
       hasAnswered: this.#answerBody !== undefined,
       isConnectionLost: socket.readableEnded || isBroken(socket) || this.#controller === undefined,
     }
-  }
-
-  #stalledRequest(): GatewayError {
-    const { idleMs } = this.#timeouts
-    if (this.#connection.socket.writableNeedDrain) {
-      return this.#timeout(`the upstream took nothing of the body for ${idleMs} ms`, 'connection_write_timeout')
-    }
-    return new GatewayError('ERR_REQUEST_TIMEOUT', `nothing of the body came for ${idleMs} ms`)
-  }
-
-  #stalledAnswer(): GatewayError {
-    const { idleMs } = this.#timeouts
-    if (this.#controller?.paused) {
-      return new GatewayError('ERR_REQUEST_TIMEOUT', `nothing of the answer was taken for ${idleMs} ms`)
-    }
-    return this.#timeout(`nothing of the answer came for ${idleMs} ms`, 'connection_read_timeout')
-  }
-
-  #timeout(
-    message: string,
-    proxyError: 'http_response_timeout' | 'connection_read_timeout' | 'connection_write_timeout',
-  ) {
-    return new GatewayError('ERR_UPSTREAM_TIMEOUT', message, { facts: this.#connection.facts, proxyError })
   }
 }
 
@@ -260,25 +226,11 @@ function isMisuse(error: unknown): boolean {
   return codeOf(error) === 'UND_ERR_INVALID_ARG' || codeOf(error) === 'UND_ERR_NOT_SUPPORTED'
 }
 
-/** RFC 9110, section 7.6.1, and what frames a message: it is true of one connection only, so it is never passed on. */
-const ownedByConnection: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'expect',
-  'http2-settings',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-])
-
 function linesToSend({ headers, contentLength, body }: UpstreamRequest): string[] {
   const lines: string[] = []
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] ?? ''
-    if (!ownedByConnection.has(name.toLowerCase())) lines.push(name, headers[i + 1] ?? '')
+    if (!isOwnedByConnection(name)) lines.push(name, headers[i + 1] ?? '')
   }
   if (body !== null && contentLength !== undefined) lines.push('content-length', String(contentLength))
   return lines

@@ -1,0 +1,52 @@
+import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
+import type { AnswerHead } from './answer-head.ts'
+import type { UpstreamOptions, UpstreamRequest, UpstreamStats, UpstreamTimeouts } from './upstream.ts'
+
+/** How an attempt failed, as far as it decides whether there may be another one. */
+export interface AttemptFailure {
+  readonly error: unknown
+  /** A kept connection turned out to be closed before anything was written: that was no attempt. */
+  readonly isUnused: boolean
+  /** The connection was refused, or was cut before the first byte of an answer. */
+  readonly wasCutUnanswered: boolean
+}
+
+/** One attempt to send a request to one server, and who is told how it went: one of the three, once. */
+export interface Attempt {
+  readonly request: UpstreamRequest
+  /** On a new connection only. */
+  readonly isFresh: boolean
+  /** Asks for a change to the WebSocket protocol. */
+  readonly isUpgrade: boolean
+  /** A text is the whole body, and then the exchange is over; a stream may still fail. */
+  answered(head: AnswerHead, body: Readable | string): void
+  switched(headers: readonly string[], socket: Socket): void
+  failed(failure: AttemptFailure): void
+}
+
+/** One server of an upstream and the connections to it. */
+export interface Server extends AsyncDisposable {
+  /** `http://host:port` or `https://host:port`. */
+  readonly origin: string
+  /** Never throws, but for a request that must not leave the house. */
+  send(attempt: Attempt): void
+  stats(): UpstreamStats
+}
+
+export interface ServerOptions {
+  /** The upstream's name, for the facts of errors. */
+  readonly name: string
+  /** The server. */
+  readonly origin: string
+  readonly timeouts: UpstreamTimeouts
+  readonly maxHeaderBytes: number
+}
+
+const DEFAULT_MAX_HEADER_BYTES = 32 * 1024
+
+/** What one of the servers of an upstream needs to know of it. */
+export function serverOptions(origin: string, options: UpstreamOptions): ServerOptions {
+  const { name, timeouts, maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options
+  return { name, origin, timeouts, maxHeaderBytes }
+}

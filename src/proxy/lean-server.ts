@@ -1,0 +1,106 @@
+import type { Attempt, Server, ServerOptions } from './attempt.ts'
+import { shuttingDown } from './failure.ts'
+import { type ConnectionHouse, LeanConnection, NEVER } from './lean-connection.ts'
+import { createExchangeTimes, type ExchangeTimes, LeanExchange } from './lean-exchange.ts'
+import { Llhttp } from './llhttp.ts'
+import { LookedAt } from './looked-at.ts'
+import { requestHead } from './request-head.ts'
+import { createTicker, ticksFor } from './ticker.ts'
+import type { UpstreamStats } from './upstream.ts'
+
+/** What one read takes at most. */
+const READ_BYTES = 64 * 1024
+
+/**
+ * One `http://` server, with the connections to it. It has no upper limit of them: what is asked for is bounded where
+ * clients are accepted.
+ */
+export class LeanServer implements Server, ConnectionHouse {
+  readonly origin: string
+  readonly host: string
+  readonly port: number
+  readonly facts: { readonly upstream: string; readonly server: string }
+  readonly connectTicks: number
+  readonly maxHeaderBytes: number
+  readonly ticker = createTicker(() => this.#onTick())
+  readonly llhttp = new Llhttp(READ_BYTES)
+  readonly buffer = Buffer.allocUnsafeSlow(READ_BYTES)
+  readonly #times: ExchangeTimes
+  readonly #lookedAt = new LookedAt()
+  /** The one used last is at the end. */
+  readonly #idle: LeanConnection[] = []
+  readonly #open = new Set<LeanConnection>()
+  readonly #closing = new Set<LeanConnection>()
+  #onAllClosed: (() => void) | undefined
+  #isClosed = false
+
+  constructor({ name, origin, timeouts, maxHeaderBytes }: ServerOptions) {
+    const url = new URL(origin)
+    this.origin = origin
+    this.host = url.hostname.replace(/^\[|\]$/g, '')
+    this.port = Number(url.port || 80)
+    this.facts = { upstream: name, server: origin }
+    this.connectTicks = ticksFor(timeouts.connectMs)
+    this.maxHeaderBytes = maxHeaderBytes
+    this.#times = createExchangeTimes(timeouts)
+  }
+
+  send(attempt: Attempt): void {
+    const head = requestHead(attempt.request)
+    if (this.#isClosed) throw shuttingDown()
+    const kept = attempt.isFresh ? undefined : this.#idle.pop()
+    const connection = kept ?? this.#connect()
+    const exchange = new LeanExchange({ attempt, connection, head, times: this.#times })
+    connection.user = exchange
+    if (kept === undefined) return
+    kept.dueTick = NEVER
+    this.#lookedAt.add(exchange)
+  }
+
+  stats(): UpstreamStats {
+    let pending = 0
+    for (const { isConnected } of this.#open) if (!isConnected) pending += 1
+    return { active: this.#open.size - pending - this.#idle.length, idle: this.#idle.length, pending }
+  }
+
+  onReleased(connection: LeanConnection): void {
+    this.#idle.push(connection)
+  }
+
+  onGone(connection: LeanConnection): void {
+    this.#open.delete(connection)
+    this.#closing.add(connection)
+    const at = this.#idle.lastIndexOf(connection)
+    if (at !== -1) this.#idle.splice(at, 1)
+    if (this.#open.size === 0) this.ticker.stop()
+  }
+
+  onClosed(connection: LeanConnection): void {
+    this.#closing.delete(connection)
+    if (this.#closing.size === 0) this.#onAllClosed?.()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
+    for (const connection of this.#open) {
+      if (connection.isConnected) connection.cut()
+      else connection.refuse(shuttingDown())
+    }
+    if (this.#closing.size === 0) return
+    await new Promise<void>((resolve) => {
+      this.#onAllClosed = resolve
+    })
+  }
+
+  #connect(): LeanConnection {
+    const connection = new LeanConnection(this)
+    this.#open.add(connection)
+    this.ticker.start()
+    return connection
+  }
+
+  #onTick(): void {
+    const { count } = this.ticker
+    for (const connection of this.#open) if (connection.dueTick <= count) connection.onDue()
+  }
+}
