@@ -3,6 +3,7 @@
 # Debian's packages where this user may install them (root, or sudo without a password), Django in .venv and .venv-django32.
 # Nothing is started. What cannot be installed is named, and the tests that need it say that they are skipped.
 # Run again it only looks, and takes a second.
+# With --bench (npm run setup:servers -- --bench) also what `npm run bench -- compare` measures beside the gateway.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +11,14 @@ cd "$(dirname "$0")/.."
 # Django 3.2 knows Python up to 3.10 and runs on 3.11 and 3.12 too; later ones lack modules that it needs.
 django=(Django==5.2.17 psycopg==3.3.9 psycopg-binary==3.3.9 redis==8.1.0 django-redis==7.0.0 pymemcache==4.0.0)
 django32=(Django==3.2.25 psycopg2-binary==2.9.13 redis==8.1.0 django-redis==5.4.0 pymemcache==4.0.0)
+packages=(redis-server postgresql pgbouncer nginx chromium php-cli memcached strace python3-venv)
 unmet=0
+
+case ${1-} in
+  '') ;;
+  --bench) packages+=(haproxy apache2 libaprutil1-dbd-pgsql libnginx-mod-http-lua lua-cjson) ;;
+  *) printf 'usage: setup-servers.sh [--bench]\n' >&2; exit 2 ;;
+esac
 
 say() { printf 'setup:servers: %s\n' "$*"; }
 lack() { say "$*" >&2; unmet=$((unmet + 1)); }
@@ -27,12 +35,17 @@ has() {
     php-cli) command -v php ;;
     strace) command -v strace ;;
     python3-venv) python3 -c 'import ensurepip, venv' ;;
+    haproxy) command -v haproxy || test -x /usr/sbin/haproxy ;;
+    apache2) command -v apache2 || command -v httpd || test -x /usr/sbin/apache2 ;;
+    libaprutil1-dbd-pgsql) compgen -G '/usr/lib/*/apr-util-1/apr_dbd_pgsql*.so' ;;
+    libnginx-mod-http-lua) test -e /usr/lib/nginx/modules/ngx_http_lua_module.so ;;
+    lua-cjson) compgen -G '/usr/lib/*/lua/5.1/cjson.so' ;;
   esac >/dev/null 2>&1
 }
 
 missing_packages() {
   local package
-  for package in redis-server postgresql pgbouncer nginx chromium php-cli memcached strace python3-venv; do
+  for package in "${packages[@]}"; do
     has "$package" || printf '%s\n' "$package"
   done
 }

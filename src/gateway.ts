@@ -5,6 +5,7 @@ import { openHousekeeping } from './housekeeping.ts'
 import { createChunkMeter } from './lib/chunk-memory.ts'
 import { systemClock } from './lib/clock.ts'
 import { explainRuntime } from './lib/runtime-floor.ts'
+import { createLocalCacheStates, type LocalCacheStates } from './local-cache-states.ts'
 import { createAccessLog } from './observe/access-log.ts'
 import { failureFields } from './observe/failure.ts'
 import { type OpenLog, openLog } from './observe/log.ts'
@@ -55,16 +56,18 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
     droppedLogLines: () => log.droppedLines,
   })
   const storeStates = createStoreStates({ log, metrics })
+  const localCache = createLocalCacheStates(log)
   const sessions = await openSessionParts(config, {
     clock: systemClock,
     observer: {
       onOperation: (operation) => metrics.stores.operation(operation),
       onState: storeStates.note,
       onCacheState: (isUp, cause) => noteCache({ log, metrics }, isUp, cause),
-      // A bypass is no look into the cache.
-      onCacheLookup: (lookup) => lookup !== 'bypass' && metrics.stores.cacheRequest(lookup),
+      // A bypass is no look into the cache, and where sessions are kept in the process, that is the cache that counts.
+      onCacheLookup: (lookup) => lookup !== 'bypass' && localCache.isOff && metrics.stores.cacheRequest(lookup),
       onIndexState: (isUp, cause) => noteIndex({ log, metrics }, isUp, cause),
     },
+    localCache: { onLocalCache: localCache.note, onLocalLookup: metrics.stores.cacheRequest },
   })
   stack.use(sessions.engine)
   stack.use(openHousekeeping(config.session.clearExpired, { engine: sessions.engine, log, metrics }))
@@ -74,12 +77,13 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
   const { pipeline, upstreams } = stack.use(wire(config, { sessions, generatedKey, onRoute: metrics.requestRouted }))
   for (const [name, upstream] of upstreams) metrics.watchUpstream(name, () => upstream.stats())
   const handlers = handlersOf(config, { pipeline, sessions, log, metrics, tunnels, state })
-  const operators = await openOperators(config, { stack, sessions, metrics, state })
+  const operators = await openOperators(config, { stack, sessions, metrics, state, localCache })
   const listeners: Listener[] = []
   for (const { address } of config.listen) listeners.push(stack.use(await openListener(address, handlers)))
 
   announce(log, { listeners, operators, warnings: options.warnings })
   storeStates.tell()
+  localCache.tell()
   const closing = stack.move()
   return gatewayOf(config, { closing, state, listeners, operators, tunnels, log })
 }
@@ -127,10 +131,11 @@ interface OperatorParts {
   readonly sessions: SessionParts
   readonly metrics: Metrics
   readonly state: State
+  readonly localCache: LocalCacheStates
 }
 
 async function openOperators(config: Config, parts: OperatorParts): Promise<readonly OperatorListener[]> {
-  const isReady = async (): Promise<ReadyReport> => await readiness(parts.sessions, parts.state)
+  const isReady = async (): Promise<ReadyReport> => await readiness(parts)
   const opened: OperatorListener[] = []
   for (const listen of [config.admin?.listen, config.probes?.listen]) {
     if (listen === undefined) continue
@@ -145,14 +150,19 @@ async function openOperators(config: Config, parts: OperatorParts): Promise<read
   return opened
 }
 
-async function readiness({ engine }: SessionParts, state: State): Promise<ReadyReport> {
+/** Sessions in the process make requests cheaper, and nothing else: readiness does not depend on them. */
+async function readiness({ sessions: { engine }, state, localCache }: OperatorParts): Promise<ReadyReport> {
   const isStoreUp = await engine.ping().then(
     () => true,
     () => false,
   )
   return {
     isReady: isStoreUp && !state.isDraining,
-    checks: { [`store:${engine.name}`]: isStoreUp ? 'up' : 'down', listener: state.isDraining ? 'draining' : 'up' },
+    checks: {
+      [`store:${engine.name}`]: isStoreUp ? 'up' : 'down',
+      listener: state.isDraining ? 'draining' : 'up',
+      local_cache: localCache.text,
+    },
   }
 }
 

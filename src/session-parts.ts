@@ -5,6 +5,7 @@ import type { ExpiryRules } from './django/expiry.ts'
 import { createSessionCodec, type SessionCodec } from './django/session-data.ts'
 import type { Clock } from './lib/clock.ts'
 import { openSecretFile } from './lib/secret-file.ts'
+import { type LocalCacheObserver, openLocalCache, openNotices } from './local-cache-parts.ts'
 import { createSessionCookie, type SessionCookie } from './sessions/cookie.ts'
 import type { SessionEngine } from './sessions/engine.ts'
 import type { CacheLookup } from './sessions/engines/cached-db.ts'
@@ -59,6 +60,8 @@ export interface SessionPartsOptions {
    * be where requests wait for it; without, a command has the store's own words for what is wrong.
    */
   readonly observer?: StoreObserver
+  /** With it, sessions are kept in the process as `session.local_cache` says; a command has no use for that. */
+  readonly localCache?: LocalCacheObserver
 }
 
 /**
@@ -69,16 +72,23 @@ export interface SessionPartsOptions {
  */
 export async function openSessionParts(config: Config, options: SessionPartsOptions): Promise<SessionParts> {
   const { session } = config
-  const { clock, observer } = options
+  const { clock, observer, localCache } = options
   const keys = await readSecretKeys(session)
   const codec = createSessionCodec({ ...keys, saltClass: session.saltClass })
   const expiry = expiryRulesOf(session)
   const guards = createGuards(session.storeTimeoutMs, observer)
-  const parts = { session, keys, codec, expiry, clock, guard: guards.put, ...observer }
+  await using stack = new AsyncDisposableStack()
+  const notices = localCache && stack.use(await openNotices(session, localCache))
+  const watcher = notices?.watcher
+  const parts = { session, keys, codec, expiry, clock, guard: guards.put, watcher, ...observer }
   const { bare, indexed } = await openEngines(session, parts)
-  const guarded = session.readAlso === undefined ? guards.put(bare, bare.name) : bare
-  await guards.look(guarded)
+  stack.use(bare)
+  const local = localCache && notices && (await openLocalCache(bare, notices, { session, clock, ...localCache }))
+  const kept = local?.engine ?? bare
+  const guarded = stack.use(session.readAlso === undefined ? guards.put(kept, kept.name) : kept)
+  await Promise.all([guards.look(), local?.stands])
   const engine = observer === undefined ? guarded : observeEngine(guarded, observer.onOperation)
+  stack.move()
   const identity: IdentityRules = {
     authKey: session.authKey,
     ...(session.userId === undefined ? {} : { userId: session.userId.split('.') }),
@@ -132,8 +142,8 @@ const FIRST_LOOK_MS = 1000
 
 interface Guards {
   readonly put: Guarding
-  /** The first look at each store. Closes the engine and throws when one of them is no store of that kind at all. */
-  look(engine: SessionEngine): Promise<void>
+  /** The first look at each store. Throws when one of them is no store of that kind at all. */
+  look(): Promise<void>
 }
 
 /** Without an observer nothing is guarded. */
@@ -147,13 +157,11 @@ function createGuards(timeoutMs: number, observer: StoreObserver | undefined): G
       guards.push(guarded)
       return guarded
     },
-    async look(engine) {
+    async look() {
       const inTime = setTimeout(FIRST_LOOK_MS, undefined, { ref: false })
       const failures = await Promise.all(guards.map((guarded) => Promise.race([guarded.look(), inTime])))
       const mistake = failures.find(isMistaken)
-      if (mistake === undefined) return
-      await engine[Symbol.asyncDispose]()
-      throw mistake
+      if (mistake !== undefined) throw mistake
     },
   }
 }

@@ -24,6 +24,7 @@ import { openPostgresTable } from './sessions/databases/postgres.ts'
 import type { SessionTable } from './sessions/databases/session-table.ts'
 import { openSqliteTable } from './sessions/databases/sqlite.ts'
 import type { TableCreation } from './sessions/databases/sqlite-file.ts'
+import type { SqliteTableWatcher } from './sessions/databases/sqlite-notices.ts'
 import type { SessionEngine } from './sessions/engine.ts'
 import { createCacheSessions, type SessionSerializer } from './sessions/engines/cache.ts'
 import { type CacheLookup, createCachedDbSessions } from './sessions/engines/cached-db.ts'
@@ -45,6 +46,16 @@ export interface EngineParts {
   readonly onCacheLookup?: (lookup: CacheLookup) => void
   /** Puts a guard around each of two stores, which is called that in logs and metrics. Default: none. */
   readonly guard?: Guarding
+  /** Told of what goes on in the store of `session.engine`. */
+  readonly watcher?: StoreWatcher | undefined
+}
+
+/** Whoever remembers what was read has to know these of the stores that it was read from. */
+export interface StoreWatcher {
+  /** Of a table on SQLite. */
+  readonly table?: SqliteTableWatcher
+  /** Told of each new connection to Redis before anything is asked on it. */
+  readonly onCacheConnected?: () => void
 }
 
 export type Guarding = (engine: SessionEngine, store: string) => SessionEngine
@@ -76,7 +87,7 @@ export async function openSessionEngine(
     stack.move()
     return main
   }
-  const also = await openEngine(readAlso.engine, parts)
+  const also = await openEngine(readAlso.engine, { ...parts, watcher: undefined })
   stack.move()
   const { clock, session, guard = unguarded } = parts
   return createReadAlsoEngine(guard(main, main.name), guard(also, 'read_also'), {
@@ -100,17 +111,18 @@ export async function openEngine(engine: EngineConfig, parts: EngineParts): Prom
   const timeoutMs = session.storeTimeoutMs
   switch (engine.kind) {
     case 'db':
-      return createDbSessions(openTable(engine.database, { timeoutMs, clock }), common)
+      return createDbSessions(openTable(engine.database, { timeoutMs, clock, watcher: parts.watcher?.table }), common)
     case 'cache': {
       const keyPrefix = cacheKeyPrefix(engine.cache, 'cache')
-      const cache = await openCache(engine.cache, { keyPrefix, timeoutMs, clock })
+      const cache = await openCache(engine.cache, { keyPrefix, timeoutMs, clock, watcher: parts.watcher })
       return createCacheSessions(cache, { ...common, serializer: serializerOf(engine.cache), keyPrefix })
     }
     case 'cached_db': {
       const keyPrefix = cacheKeyPrefix(engine.cache, 'cached_db')
       const cacheTimeoutMs = Math.ceil(timeoutMs / CACHE_SHARE)
-      const cache = await openCache(engine.cache, { keyPrefix, timeoutMs: cacheTimeoutMs, clock })
-      const db = createDbSessions(openTable(engine.database, { timeoutMs, clock }), common)
+      const cacheOptions = { keyPrefix, timeoutMs: cacheTimeoutMs, clock, watcher: parts.watcher }
+      const cache = await openCache(engine.cache, cacheOptions)
+      const db = createDbSessions(openTable(engine.database, { timeoutMs, clock, watcher: undefined }), common)
       const { onCacheState, onCacheLookup } = parts
       return createCachedDbSessions(db, cache, {
         serializer: serializerOf(engine.cache),
@@ -145,7 +157,11 @@ interface StoreOptions {
   readonly clock: Clock
 }
 
-function openTable(database: DatabaseConfig, { timeoutMs, clock }: StoreOptions): SessionTable {
+interface TableOptions extends StoreOptions {
+  readonly watcher: SqliteTableWatcher | undefined
+}
+
+function openTable(database: DatabaseConfig, { timeoutMs, clock, watcher }: TableOptions): SessionTable {
   if (database.kind === 'postgres') {
     const { url, create, poolSize, pgbouncer } = database
     return openPostgresTable({ url: url.reveal(), create, poolSize, pgbouncer, timeoutMs, clock })
@@ -158,6 +174,7 @@ function openTable(database: DatabaseConfig, { timeoutMs, clock }: StoreOptions)
       useTz,
       busyTimeoutMs: timeoutMs,
       clock,
+      ...(watcher === undefined ? {} : { watcher }),
     }),
   )
 }
@@ -175,9 +192,13 @@ function serializerOf({ kind, serializer }: CacheConfig): SessionSerializer {
 interface CacheOptions extends StoreOptions {
   /** What every key begins with. */
   readonly keyPrefix: string
+  readonly watcher: StoreWatcher | undefined
 }
 
-async function openCache(cache: CacheConfig, { keyPrefix, timeoutMs, clock }: CacheOptions): Promise<SessionCache> {
+async function openCache(
+  cache: CacheConfig,
+  { keyPrefix, timeoutMs, clock, watcher }: CacheOptions,
+): Promise<SessionCache> {
   switch (cache.kind) {
     case 'memory':
       return createMemoryCache({ clock })
@@ -190,7 +211,13 @@ async function openCache(cache: CacheConfig, { keyPrefix, timeoutMs, clock }: Ca
         clock,
       })
     default:
-      return createRedisCache({ servers: await redisServers(cache), timeoutMs, clock, probePrefix: keyPrefix })
+      return createRedisCache({
+        servers: await redisServers(cache),
+        timeoutMs,
+        clock,
+        probePrefix: keyPrefix,
+        ...(watcher?.onCacheConnected === undefined ? {} : { onConnected: watcher.onCacheConnected }),
+      })
   }
 }
 

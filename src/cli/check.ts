@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { adviceOn } from '../config/advice.ts'
 import { ConfigError, formatProblems, type Problem } from '../config/problem.ts'
 import { type CliContext, CommandError } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -12,8 +13,8 @@ export function createCheckCommand(context: CliContext): Command {
     .addOption(configOption())
     .addHelpText('after', '\nExample:\n  sessiongate check --config config/sessiongate.yaml')
     .action(async (options: { config: string; json?: boolean }) => {
-      const { problems, isSound } = await problemsOf(context, options.config)
-      if (options.json) context.print(`${JSON.stringify({ ok: isSound, problems })}\n`)
+      const { problems, isSound, advice } = await problemsOf(context, options.config)
+      if (options.json) context.print(`${JSON.stringify({ ok: isSound, problems, advice })}\n`)
       else if (problems.length > 0) context.tell(`${formatProblems(problems)}\n`)
       const errors = problems.filter(({ severity }) => severity === 'error').length
       const warnings = problems.length - errors
@@ -22,20 +23,22 @@ export function createCheckCommand(context: CliContext): Command {
           exitCodes.configuration,
           options.json ? '' : `${options.config}: ${count(errors, 'error')}, ${count(warnings, 'warning')}`,
         )
-      if (!options.json) context.print(`${options.config}: sound, ${count(warnings, 'warning')}\n`)
+      if (options.json) return
+      context.print(`${options.config}: sound, ${count(warnings, 'warning')}\n`)
+      for (const text of advice) context.print(`\n${text}`)
     })
 }
 
 async function problemsOf(
   context: CliContext,
   path: string,
-): Promise<{ problems: readonly Problem[]; isSound: boolean }> {
+): Promise<{ problems: readonly Problem[]; isSound: boolean; advice: readonly string[] }> {
   try {
-    const { warnings } = await readConfig(context, path)
-    return { problems: warnings, isSound: true }
+    const { warnings, config } = await readConfig(context, path)
+    return { problems: warnings, isSound: true, advice: adviceOn(config) }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    return { problems: error.problems, isSound: false }
+    return { problems: error.problems, isSound: false, advice: [] }
   }
 }
 

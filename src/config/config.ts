@@ -79,6 +79,8 @@ export interface SessionConfig {
   readonly maxBytes: number
   /** Default 1 s. */
   readonly storeTimeoutMs: number
+  /** Sessions kept in the process, where the store tells of changes; `undefined` = `local_cache: null`: none. */
+  readonly localCache: { readonly maxAgeMs: number; readonly maxEntries: number } | undefined
   /** `undefined` = `clear_expired: null`: the gateway never clears. */
   readonly clearExpired: { readonly everyMs: number; readonly batch: number } | undefined
 }
@@ -125,6 +127,8 @@ export interface PostgresConfig extends DjangoTableConfig {
   readonly poolSize: number
   /** A PgBouncer in transaction mode stands between. Default false. */
   readonly pgbouncer: boolean
+  /** May the trigger be made that tells of changes to sessions? Default false. */
+  readonly createsTrigger: boolean
 }
 
 export type CacheConfig = CacheLayoutConfig & CacheServerConfig

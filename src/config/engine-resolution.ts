@@ -35,14 +35,16 @@ export function resolveEngine(engine: EngineInUse, directories: Directories): En
 
 function resolveDatabase(database: FileDatabase, { working }: Directories): DatabaseConfig | undefined {
   const url = parseDatabaseUrl(database.url, working)
-  const { use_tz: useTz, create, pool_size: poolSize, pgbouncer } = database
+  const { use_tz: useTz, create, pool_size: poolSize, pgbouncer, notify } = database
   switch (url.kind) {
     case 'flaw':
       return undefined
     case 'sqlite':
       return { ...url, useTz, create }
     case 'postgres': {
-      return { kind: 'postgres', url: new Secret(database.url), place: url.place, useTz, create, poolSize, pgbouncer }
+      const createsTrigger = notify === 'create'
+      const address = { url: new Secret(database.url), place: url.place }
+      return { kind: 'postgres', ...address, useTz, create, poolSize, pgbouncer, createsTrigger }
     }
   }
 }

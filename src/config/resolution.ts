@@ -73,6 +73,10 @@ function resolveSession(file: FileConfig, directories: Directories): Config['ses
     maxAgeMs: session.max_age,
     maxBytes: session.max_bytes,
     storeTimeoutMs: session.store_timeout,
+    localCache: session.local_cache && {
+      maxAgeMs: session.local_cache.max_age,
+      maxEntries: session.local_cache.max_entries,
+    },
     clearExpired: session.clear_expired && { everyMs: session.clear_expired.every, batch: session.clear_expired.batch },
   }
 }

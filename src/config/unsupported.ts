@@ -45,17 +45,6 @@ const noEffect = 'is accepted, but without effect in this version'
 /** Warnings: nothing is less safe without these. */
 export const withoutEffect: readonly Gap[] = [
   {
-    find: (file) => when(file.session.local_cache !== undefined, ['session', 'local_cache']),
-    remark: { message: `local_cache ${noEffect}`, hint: 'every request asks the store', atKey: true },
-  },
-  {
-    find: ({ database, session: { read_also: also } }) => [
-      ...when(database.notify !== undefined, ['database', 'notify']),
-      ...when(also?.database?.notify !== undefined, ['session', 'read_also', 'database', 'notify']),
-    ],
-    remark: { message: `database.notify ${noEffect}`, hint: 'remove it', atKey: true },
-  },
-  {
     find: (file) => eachUpstream(file, ({ health }, path) => when(health !== undefined, [...path, 'health'])),
     remark: { message: `health ${noEffect}`, hint: 'an app that is down is answered with 502', atKey: true },
   },

@@ -117,6 +117,11 @@ class Guard implements GuardedEngine {
     return this.#call({ run: () => this.#engine.load(key), isRead: true })
   }
 
+  /** Whatever becomes of the store: nobody asks it, and nobody waits. */
+  loadNow(key: string): LoadResult | undefined {
+    return this.#engine.loadNow?.(key)
+  }
+
   create(data: SessionData): Promise<string> {
     return this.#call({ run: () => this.#engine.create(data), limit: this.#maxUnderWay * CHANGES_SHARE })
   }

@@ -11,7 +11,8 @@ export interface EngineOperation {
 
 /**
  * The same engine, watched: how long its operations take, and how they end. It stands outside the guard, so an operation
- * that was given up counts with the time that its caller waited; one that the store was never asked for is none.
+ * that was given up counts with the time that its caller waited; one that the store was never asked for is none. A load
+ * that waits for another's read of the same session is one.
  */
 export function observeEngine(engine: SessionEngine, onOperation: (operation: EngineOperation) => void): SessionEngine {
   return new ObservedEngine(engine, onOperation)
@@ -43,10 +44,17 @@ class ObservedEngine implements SessionEngine {
   }
 
   async load(key: string): Promise<LoadResult> {
-    return await this.#timed(
-      () => this.#engine.load(key),
-      () => 'load',
+    return (
+      this.loadNow(key) ??
+      (await this.#timed(
+        () => this.#engine.load(key),
+        () => 'load',
+      ))
     )
+  }
+
+  loadNow(key: string): LoadResult | undefined {
+    return this.#engine.loadNow?.(key)
   }
 
   async create(data: SessionData): Promise<string> {

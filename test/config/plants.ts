@@ -233,7 +233,7 @@ export const sensePlants: readonly Plant[] = [
   setting('login.url', '/planted/../login', /is not the address of a login page/, { touches: ['login.url', 'match'] }),
   setting('session.auth_key', 'user.id', /not a path/, { severity: 'warning' }),
   setting('session.cookie_httponly', false, /every script/, { severity: 'warning' }),
-  setting('session.local_cache', { max_age: '5s' }, /local_cache is accepted/, { severity: 'warning', atKey: true }),
+  setting('session.local_cache.max_age', '0s', /max_age must be more than nothing/),
   item('keys', { id: 'planted', secret: 'short' }, /too short|has no private_key/, 'secret'),
   setting('workers', 4, /more than one worker is not supported/),
   item('listen', { address: ':0', tls: { cert: 'a', key: 'b' } }, /tls is not supported/, 'tls!'),

@@ -1,5 +1,5 @@
 /**
- * A real pgbouncer in transaction mode, in front of a {@link PostgresServer}: each transaction may meet another
+ * A real pgbouncer, in transaction mode unless asked otherwise, in front of a {@link PostgresServer}: each transaction may meet another
  * connection, so whatever is left behind in one goes astray. It refuses to run as root, like PostgreSQL.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -15,6 +15,8 @@ import { requireServer } from './requirement.ts'
 export interface PgbouncerOptions {
   /** Connections to the server per database; default 4, so that clients do meet each other's. */
   readonly poolSize?: number
+  /** Default `transaction`. */
+  readonly poolMode?: 'transaction' | 'session'
 }
 
 export interface Pgbouncer extends AsyncDisposable {
@@ -26,7 +28,7 @@ export interface Pgbouncer extends AsyncDisposable {
 /** @throws {Error} when it is not installed (skip by `requireServer('pgbouncer')` before), or does not start. */
 export async function startPgbouncer(
   server: PostgresServer,
-  { poolSize = 4 }: PgbouncerOptions = {},
+  { poolSize = 4, poolMode = 'transaction' }: PgbouncerOptions = {},
 ): Promise<Pgbouncer> {
   const { path: program, skip } = requireServer('pgbouncer')
   if (skip !== false) throw new Error(skip)
@@ -38,7 +40,7 @@ export async function startPgbouncer(
     unix_socket_dir: '',
     auth_type: 'trust',
     auth_file: join(folder, 'users'),
-    pool_mode: 'transaction',
+    pool_mode: poolMode,
     default_pool_size: poolSize,
     max_client_conn: 1000,
     server_idle_timeout: 2, // a test's database is not needed again

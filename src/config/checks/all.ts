@@ -5,6 +5,7 @@ import { checkCookie } from './cookie.ts'
 import { warnOfExposure } from './exposure.ts'
 import { checkHeaders } from './headers.ts'
 import { checkListeners } from './listeners.ts'
+import { checkLocalCache } from './local-cache.ts'
 import { checkLogin } from './login.ts'
 import { checkPatterns } from './patterns.ts'
 import { checkReachability } from './reachability.ts'
@@ -24,6 +25,7 @@ export const checks: readonly Check[] = [
   checkSecrets,
   checkStorage,
   checkUserIndex,
+  checkLocalCache,
   checkCaches,
   checkUpstreams,
   checkAccess,

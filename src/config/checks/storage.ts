@@ -44,9 +44,9 @@ function checkDatabase(context: CheckContext, { value, path }: NonNullable<Engin
 /** Settings for another kind of database than the one that is named. */
 function warnOfPostgresKeys(context: CheckContext, { value, path }: NonNullable<EngineInUse['database']>): void {
   if (isPostgres(value.url) || context.isUnsure([...path, 'url'])) return
-  for (const key of ['pool_size', 'pgbouncer'] as const) {
+  for (const key of ['pool_size', 'pgbouncer', 'notify'] as const) {
     const place = [...path, key]
-    if (!context.isWritten(place) || value[key] === false) continue
+    if (!context.isWritten(place) || value[key] === false || value[key] === undefined) continue
     context.warn(place, {
       message: `${key} is for PostgreSQL, and without effect on SQLite`,
       hint: 'remove it',

@@ -27,12 +27,12 @@ const cookie = {
 const upkeep = {
   local_cache: nullable(
     mapping({
-      max_age: duration().prefault('5s').describe('Bounds memory'),
-      max_entries: count(1, 10_000_000).default(100_000).describe('Bounds memory too'),
+      max_age: duration().prefault('5s').describe('For so long at most; it bounds memory'),
+      max_entries: count(1, 10_000_000).default(100_000).describe('So many at most; 64 MiB is another bound'),
     }),
   )
-    .optional()
-    .describe('Sessions kept in memory for a moment; without effect in this version'),
+    .prefault({})
+    .describe('Sessions kept in the process where the store tells of every change; null = each request asks the store'),
   clear_expired: nullable(
     mapping({
       every: duration().prefault('1h').describe('How often'),

@@ -14,9 +14,11 @@ export function databaseKeys() {
     pgbouncer: flag()
       .default(false)
       .describe('PostgreSQL only: a PgBouncer in transaction mode stands between, so nothing is prepared'),
-    notify: nullable(choice(['create', 'listen']))
+    notify: nullable(choice(['create']))
       .prefault(null)
-      .describe('PostgreSQL only; without effect in this version'),
+      .describe(
+        'PostgreSQL only: create = make the trigger that tells of changes, for local_cache; null = use it where it is',
+      ),
   })
 }
 

@@ -2,7 +2,7 @@ import type { ConnectionOptions } from 'node:tls'
 import { Cluster, type ClusterOptions, Command, Redis, type RedisOptions } from 'ioredis'
 import { RedisFailure, redisFailure } from './redis-failure.ts'
 import type { RedisArgument, RedisSender } from './redis-scripts.ts'
-import type { RedisHost, RedisServers, RedisTls } from './redis-servers.ts'
+import type { RedisAccess, RedisHost, RedisServers, RedisTls } from './redis-servers.ts'
 
 /**
  * One connection, or for a cluster one set of them. It is opened once, used, and thrown away when it is lost: none ever
@@ -52,8 +52,13 @@ const GUIDES = 3
 /** ioredis' own type makes the two kinds of replies a type parameter; ours are always those of RESP2, whatever is spoken. */
 type ConnectOptions = Omit<RedisOptions, 'replyMapping'>
 
+/** What every connection is opened with. */
+export interface ConnectionParts extends Pick<RedisClientOptions, 'silenceMs' | 'connectTimeoutMs'> {
+  readonly servers: RedisAccess
+}
+
 /** Options of every connection. Each of the first five is a promise of this module that ioredis' default would break. */
-function commonOptions({ servers, silenceMs, connectTimeoutMs }: RedisClientOptions): ConnectOptions {
+export function commonOptions({ servers, silenceMs, connectTimeoutMs }: ConnectionParts): ConnectOptions {
   return {
     // Null: a connection that ends stays ended. By default it comes back and sends everything again that had no answer
     // yet, writes included: a log-out that was undone meanwhile, a value that another has replaced.
@@ -299,7 +304,7 @@ async function send(redis: Redis | Cluster, command: string, args: readonly Redi
 }
 
 /** Fisher and Yates. In the order of the configuration, one that hangs would cost every process the same time each time. */
-function shuffled<T>(items: readonly T[], random: () => number): T[] {
+export function shuffled<T>(items: readonly T[], random: () => number): T[] {
   const order = [...items]
   for (let i = order.length - 1; i > 0; i--) {
     const [picked] = order.splice(Math.floor(random() * (i + 1)), 1)

@@ -68,6 +68,7 @@ const answers: Readonly<Record<string, Answer>> = {
 const sentences: readonly (readonly [start: string, text: string])[] = [
   ['ERR DB index is out of range', 'it has no database of that number ("databases" in its redis.conf)'],
   ['ERR SELECT is not allowed in cluster mode', NEEDS_CLUSTER],
+  ['ERR The user executing the script', "the user's ACL does not permit a command or a key that a script needs"],
   ['ERR This instance has cluster support disabled', 'it belongs to no cluster: the backend must be redis'],
 ]
 

@@ -14,6 +14,8 @@ export interface RedisLinkOptions {
   readonly random?: () => number
   /** Milliseconds that only ever grow, whatever becomes of the wall clock. Default `performance.now`. */
   readonly monotonicMs?: () => number
+  /** Told of each new connection before anything is asked on it: it may lead to another server than the one before. */
+  readonly onConnected?: () => void
 }
 
 /** One call to the server. */
@@ -137,6 +139,7 @@ export class RedisLink implements AsyncDisposable {
       this.#pause(failure, this.#failures)
       throw failure
     }
+    this.#options.onConnected?.()
     this.#client = client
     this.#openedAt = this.#now()
     return client

@@ -14,8 +14,8 @@ export interface CachedSession {
 
 /** What a look into a session's slot came to. */
 export type Look =
-  /** A session that may be served as it is. */
-  | { readonly kind: 'session'; readonly session: CachedSession }
+  /** A session that may be served as it is, until its row has to be read again. */
+  | { readonly kind: 'session'; readonly session: CachedSession; readonly trustedUntil: EpochMs }
   /** Ask the database; then the slot may be filled by whoever still finds in it what `token` says. */
   | { readonly kind: 'token'; readonly token: Token }
   /** Ask the database, and leave the slot alone: the cache cannot be reached, or somebody else is at it. */
@@ -74,7 +74,8 @@ export class SessionSlots {
     const isTrusted = Math.abs(now - sealed.readAt) < this.#options.trustMs && sealed.expiresAt > now
     const data = isTrusted ? this.#options.serializer.decode(sealed.body) : undefined
     if (data === undefined) return tokenOf(seenToken(value, true))
-    return { kind: 'session', session: { data, expiresAt: sealed.expiresAt } }
+    const session = { data, expiresAt: sealed.expiresAt }
+    return { kind: 'session', session, trustedUntil: sealed.readAt + this.#options.trustMs }
   }
 
   /** The token with its stamp; undefined if the slot holds something else by now. May run beside the database's read. */
@@ -88,16 +89,22 @@ export class SessionSlots {
 
   /**
    * Puts what the database said in the token's place, unless that has been taken meanwhile. `readAt` is a moment after the
-   * look and before the database was asked; `session` undefined: there is none, or none that could be cached.
+   * look and before the database was asked; `session` undefined: there is none, or none that could be cached. True if the
+   * session stands in the slot now.
    */
-  async fill(key: string, token: Token, found: { session: CachedSession | undefined; readAt: EpochMs }): Promise<void> {
-    if (token.kind === 'placed') return
+  async fill(
+    key: string,
+    token: Token,
+    found: { session: CachedSession | undefined; readAt: EpochMs },
+  ): Promise<boolean> {
+    if (token.kind === 'placed') return false
     const { stamp } = token
     const next = this.#valueOf(found.session, found.readAt)
     // What the database no longer has must go, for Django as well.
     const replacement = next ?? (token.holdsSession ? this.#markerValue() : undefined)
-    if (replacement === undefined) return
-    await this.#breaker.writing(() => this.#cache.replace(this.#keyOf(key), { stamp, ...replacement }))
+    if (replacement === undefined) return false
+    const filled = await this.#breaker.writing(() => this.#cache.replace(this.#keyOf(key), { stamp, ...replacement }))
+    return next !== undefined && filled?.value === true
   }
 
   /**

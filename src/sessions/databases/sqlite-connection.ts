@@ -114,6 +114,11 @@ function primaryCode({ errcode }: { readonly errcode?: number }): number | undef
   return errcode === undefined ? undefined : errcode & 0xff
 }
 
+/** True for SQLite's error that another connection is in the way. */
+export function isBusyError(error: unknown): boolean {
+  return isSqliteError(error) && isBusy(error)
+}
+
 function isBusy(error: { readonly errcode?: number }): boolean {
   return busyCodes.has(primaryCode(error))
 }

@@ -10,6 +10,7 @@ import { MAX_STORED_TEXT_BYTES } from '../stored-text.ts'
 import type { ListedRow, NewRow, RowChange, RowDecision, SessionTable, StoredRow } from './session-table.ts'
 import { type BusyRetry, connectSqlite, createBusyLine, inTransaction, retryWhileBusy } from './sqlite-connection.ts'
 import { createMissingTable, prepareSqliteFile, type TableCreation } from './sqlite-file.ts'
+import type { SqliteTableWatcher } from './sqlite-notices.ts'
 
 export interface SqliteTableOptions {
   readonly path: string
@@ -19,6 +20,8 @@ export interface SqliteTableOptions {
   /** For how long a step is tried again while another process holds the lock, in milliseconds. */
   readonly busyTimeoutMs: number
   readonly clock: Clock
+  /** Told of each connection and of each change that is made through it. */
+  readonly watcher?: SqliteTableWatcher
 }
 
 const PAGE_ROWS = 200
@@ -76,6 +79,7 @@ class SqliteSessionTable implements SessionTable {
     this.#reading = createBusyLine(busyRetry(options))
     this.#writing = createBusyLine(busyRetry(options))
     this.#connection = connection
+    options.watcher?.connected({ ...connection, path: options.path })
   }
 
   find(key: string): Promise<StoredRow | undefined> {
@@ -83,16 +87,24 @@ class SqliteSessionTable implements SessionTable {
   }
 
   insert(key: string, row: NewRow): Promise<boolean> {
-    return this.#writing(() => this.#insert(key, row))
+    return this.#writing(() => {
+      const isNew = this.#insert(key, row)
+      if (isNew) this.#options.watcher?.changed(key)
+      return isNew
+    })
   }
 
   change<T>(key: string, decide: (row: StoredRow | undefined) => RowDecision<T>): Promise<T | undefined> {
-    return this.#writing(() =>
-      inTransaction(this.#connection.database, () => {
+    return this.#writing(() => {
+      let isChange = false
+      const settled = inTransaction(this.#connection.database, () => {
         const { change, result } = decide(this.#read(key))
+        isChange = change.kind !== 'keep'
         return this.#apply(key, change) ? result : undefined
-      }),
-    )
+      })
+      if (isChange) this.#options.watcher?.changed(key)
+      return settled
+    })
   }
 
   async *rows(): AsyncIterable<ListedRow> {
@@ -109,7 +121,11 @@ class SqliteSessionTable implements SessionTable {
   }
 
   deleteExpired(limit: number): Promise<number> {
-    return this.#writing(() => Number(this.#connection.statements.deleteExpired.run(this.#now(), limit).changes))
+    return this.#writing(() => {
+      const deleted = Number(this.#connection.statements.deleteExpired.run(this.#now(), limit).changes)
+      if (deleted > 0) this.#options.watcher?.swept()
+      return deleted
+    })
   }
 
   /** Also notices that the file was replaced (a restored backup): the old one would take writes that nobody reads. */
@@ -171,7 +187,9 @@ class SqliteSessionTable implements SessionTable {
   #reconnect(file: Stats): void {
     const database = connectSqlite(this.#options.path)
     try {
+      const { path, watcher } = this.#options
       const fresh = { database, file, statements: prepareStatements(database) }
+      watcher?.connected({ database, path, file })
       this.#connection.database.close()
       this.#connection = fresh
     } catch (error) {

@@ -1,5 +1,5 @@
 import type { SessionData } from '../../django/json.ts'
-import type { Clock } from '../../lib/clock.ts'
+import type { Clock, EpochMs } from '../../lib/clock.ts'
 import { createSingleFlight } from '../../lib/single-flight.ts'
 import { createCacheBreaker } from '../caches/cache-breaker.ts'
 import { Invalidations } from '../caches/invalidations.ts'
@@ -74,6 +74,13 @@ type Decide = (now: SessionData) => Transition
  * What Django serves in these cases is Django's.
  *
  * When the database fails, sealed values are still served while they are believed; everything else fails.
+ *
+ * A process may keep a session in its own memory as well (`../local-cache.ts`), on notices of the *cache* alone: but only as
+ * a copy of the sealed value that stands in the slot, read from there or just filled in, and no longer than that one is
+ * believed (`keepUntil`). Whatever then becomes of the slot, the cache tells: a marker, a save or a deletion by Django, its
+ * eviction. So what was said of the slot holds for memory too, later by no more than the lease of the notices. What the
+ * database gave while the slot could not be used is not kept: a change might find the slot empty and leave it so, and
+ * nobody would be told.
  */
 export function createCachedDbSessions(
   db: SessionEngine,
@@ -93,6 +100,7 @@ class CachedDbSessions implements SessionEngine {
   readonly #untold: Invalidations
   readonly #fetch: (key: string) => Promise<LoadResult>
   readonly #clock: Clock
+  readonly #trustMs: number
   readonly #onLookup: (lookup: CacheLookup) => void
 
   constructor(db: SessionEngine, cache: SessionCache, options: CachedDbSessionsOptions) {
@@ -112,6 +120,7 @@ class CachedDbSessions implements SessionEngine {
     })
     this.#fetch = createSingleFlight((key) => this.#read(key))
     this.#clock = clock
+    this.#trustMs = trustMs
     this.#onLookup = options.onCacheLookup ?? ignore
   }
 
@@ -196,15 +205,21 @@ class CachedDbSessions implements SessionEngine {
     const look = this.#untold.believes(key) ? await this.#slots.look(key) : undefined
     if (look?.kind === 'session') {
       this.#onLookup('hit')
-      return { found: true, ...look.session }
+      return { found: true, ...look.session, keepUntil: look.trustedUntil }
     }
     this.#onLookup(look?.kind === 'token' ? 'miss' : 'bypass')
-    if (look?.kind !== 'token') return await this.#db.load(key)
+    if (look?.kind !== 'token') return keptUntil(await this.#db.load(key), NEVER)
     const readAt = this.#clock()
     const [loaded, token] = await Promise.all([this.#db.load(key), this.#slots.stampOf(key, look.token)])
-    if (token !== undefined) await this.#slots.fill(key, token, { session: cacheable(loaded), readAt })
-    return loaded
+    const isFilled = token !== undefined && (await this.#slots.fill(key, token, { session: cacheable(loaded), readAt }))
+    return keptUntil(loaded, isFilled ? readAt + this.#trustMs : NEVER)
   }
+}
+
+const NEVER: EpochMs = Number.NEGATIVE_INFINITY
+
+function keptUntil(loaded: LoadResult, keepUntil: EpochMs): LoadResult {
+  return loaded.found ? { ...loaded, keepUntil } : loaded
 }
 
 function cacheable(loaded: LoadResult): { data: SessionData; expiresAt: number } | undefined {

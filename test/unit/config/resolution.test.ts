@@ -39,6 +39,7 @@ test('the smallest file has every default', async () => {
       maxAgeMs: undefined,
       maxBytes: 65_536,
       storeTimeoutMs: 1000,
+      localCache: { maxAgeMs: 5000, maxEntries: 100_000 },
       clearExpired: { everyMs: 3_600_000, batch: 1000 },
     },
     signing: {
@@ -140,11 +141,19 @@ test('an index of users is kept where the file says so', async () => {
   assert.deepEqual([config.session.userId, config.session.userIndex], ['userInfo.id', true])
 })
 
+test('sessions are kept in the process unless the file says otherwise', async () => {
+  const { config: bare } = await loadText(MINIMAL)
+  assert.deepEqual(bare.session.localCache, { maxAgeMs: 5000, maxEntries: 100_000 })
+  const { config: written } = await loadText(withSections('session: { local_cache: { max_age: 1m, max_entries: 7 } }'))
+  assert.deepEqual(written.session.localCache, { maxAgeMs: 60_000, maxEntries: 7 })
+})
+
 test('null turns off what can be off', async () => {
   const { config } = await loadText(
     withSections('session: { clear_expired: null, local_cache: null, user_id: null }', 'admin: off'),
   )
   assert.equal(config.session.clearExpired, undefined)
+  assert.equal(config.session.localCache, undefined)
   assert.equal(config.session.userId, undefined)
   assert.equal(config.admin, undefined)
 })

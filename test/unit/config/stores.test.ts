@@ -58,6 +58,7 @@ test('a database of PostgreSQL has a pool, and its URL is a secret', async () =>
     create: false,
     poolSize: 3,
     pgbouncer: true,
+    createsTrigger: false,
   })
 })
 

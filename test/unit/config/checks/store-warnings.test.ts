@@ -69,6 +69,79 @@ const warnings: [why: string, text: string, path: string, message: RegExp][] = [
   ],
 ]
 
+const postgres = 'url: "postgres://u:p@10.0.0.5/shop"'
+const redis = 'caches: { default: { backend: redis, url: "redis://redis" } }'
+
+/** Settings about sessions in the process, where none can be kept. */
+warnings.push(
+  [
+    'a local cache over files',
+    file('engine: file, file_path: ./var, local_cache: {}'),
+    'session.local_cache',
+    /local_cache is without effect, since files tell of no changes/,
+  ],
+  [
+    'a local cache over memcached',
+    cache('backend: memcached, url: "127.0.0.1:11211"', 'engine: cache, local_cache: {}'),
+    'session.local_cache',
+    /memcached tells of no changes/,
+  ],
+  [
+    'a local cache over cached_db on memory',
+    cache('backend: memory', 'engine: cached_db, local_cache: {}'),
+    'session.local_cache',
+    /memory is this process already/,
+  ],
+  [
+    'a local cache behind PgBouncer',
+    file('engine: db, local_cache: {}', `database: { ${postgres}, pgbouncer: true }`),
+    'session.local_cache',
+    /PgBouncer in transaction mode hands on no notices/,
+  ],
+  [
+    'a local cache over two stores',
+    file('local_cache: {}, read_also: { engine: cache }', redis),
+    'session.local_cache',
+    /sessions are in two stores/,
+  ],
+  [
+    'a local cache over cookies',
+    file('engine: signed_cookies, local_cache: {}'),
+    'session.local_cache',
+    /sessions in cookies are in no store/,
+  ],
+  [
+    'a trigger on SQLite',
+    file('engine: db', 'database: { notify: create }'),
+    'database.notify',
+    /notify is for PostgreSQL/,
+  ],
+  [
+    'a trigger behind PgBouncer',
+    file('engine: db', `database: { ${postgres}, pgbouncer: true, notify: create }`),
+    'database.notify',
+    /notify is without effect, since a PgBouncer/,
+  ],
+  [
+    'a trigger that nobody listens to',
+    file('engine: db, local_cache: null', `database: { ${postgres}, notify: create }`),
+    'database.notify',
+    /since local_cache is null/,
+  ],
+  [
+    'a trigger beside a cache that tells of changes',
+    file('engine: cached_db', `database: { ${postgres}, notify: create }`, redis),
+    'database.notify',
+    /the cache of cached_db tells of changes/,
+  ],
+  [
+    'a trigger in a database to move from',
+    file(`engine: cache, read_also: { engine: db, database: { ${postgres}, notify: create } }`, redis),
+    'session.read_also.database.notify',
+    /sessions are in two stores/,
+  ],
+)
+
 for (const [why, text, path, message] of warnings) {
   test(`a warning and no error: ${why}`, async () => {
     const found = await problemsOf(text)
@@ -91,6 +164,10 @@ const fine: [why: string, text: string][] = [
     'PostgreSQL across the internet, verified',
     file('engine: db', 'database: { url: "postgres://u:p@db.example.com/shop?sslmode=verify-full", pool_size: 4 }'),
   ],
+  ['a trigger in PostgreSQL', file('engine: db, local_cache: {}', `database: { ${postgres}, notify: create }`)],
+  ['a local cache over Redis', cache('backend: redis, url: "redis://redis"', 'engine: cache, local_cache: {}')],
+  ['a local cache over both', cache('backend: redis, url: "redis://redis"', 'engine: cached_db, local_cache: {}')],
+  ['no local cache over files', file('engine: file, file_path: ./var, local_cache: null')],
   ['Redis beside it', cache('backend: redis, url: "redis://127.0.0.1:6379/1"')],
   ['Redis across the internet, in TLS', cache('backend: redis, url: "rediss://cache.example.com"')],
   ['Sentinel', cache('backend: redis-sentinel, url: [redis://s1, redis://s2, redis://s3], master: mymaster')],

@@ -98,8 +98,7 @@ const warnings: [why: string, text: string, message: RegExp][] = [
     ),
     /signed_cookies writeback/,
   ],
-  ['a local cache', withSections('session: { local_cache: {} }'), /local_cache is accepted, but without effect/],
-  ['notify', withSections('database: { notify: create }'), /database.notify is accepted/],
+  ['notify on SQLite', withSections('database: { notify: create }'), /notify is for PostgreSQL/],
   ['health', withSections('upstreams: { app: { servers: ["http://a"], health: {} } }'), /health is accepted/],
   [
     'balance',
