@@ -42,9 +42,20 @@ function withoutSharedCacheHeaders(raw: RawHeaders): string[] {
   const kept: string[] = []
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] ?? ''
-    if (!isSharedCacheHeader(headerKey(name))) kept.push(name, raw[i + 1] ?? '')
+    if (!endsAsSharedCacheHeader(name) || !isSharedCacheHeader(headerKey(name))) kept.push(name, raw[i + 1] ?? '')
   }
   return kept
+}
+
+const SHORTEST_SHARED = 'edge-control'.length
+const CODE_OF_L = 0x6c
+const CODE_OF_S = 0x73
+
+/** Tells by the length and the last letter (`…-Control`, `X-Accel-Expires`) that nearly every line goes on. */
+function endsAsSharedCacheHeader(name: string): boolean {
+  if (name.length < SHORTEST_SHARED) return false
+  const last = name.charCodeAt(name.length - 1) | 0x20
+  return last === CODE_OF_L || last === CODE_OF_S
 }
 
 /**
@@ -52,8 +63,6 @@ function withoutSharedCacheHeaders(raw: RawHeaders): string[] {
  * 9213, section 3.1), X-Accel-Expires (nginx).
  */
 function isSharedCacheHeader(key: string): boolean {
-  // The shortest is Edge-Control, and nearly every line of nearly every answer is shorter or ends otherwise.
-  if (key.length < 12) return false
   if (key === 'x-accel-expires') return true
   return key.endsWith('-control') && /^(?:surrogate|edge|(?:.*-)?cdn-cache)-control$/.test(key)
 }

@@ -1,3 +1,4 @@
+import { memoize } from '../lib/memo.ts'
 import { headerKey, headerValues, type RawHeaders } from './headers.ts'
 import { connectionNames, isHopByHop } from './hop-by-hop.ts'
 import { parseTraceparent } from './trace-context.ts'
@@ -59,20 +60,39 @@ export function compileClientHeaderFilter(rules: ClientHeaderRules): ClientHeade
   // An operator may name a header that the gateway needs; cutting Host would leave the app without one.
   alwaysCut.delete('host')
 
+  function classify(name: string): HeaderClass {
+    const key = headerKey(name)
+    const isCut = alwaysCut.has(key) || isSessionHeader(key) || isHopByHop(key, nothingNamed)
+    return { key, isCut, isForwarded: isForwardedHeader(key) }
+  }
+  const classOf = memoize(classify, NAMES_REMEMBERED)
+
   return function filterClientHeaders(raw, { trusted }) {
     const named = connectionNames(raw)
     const kept: string[] = []
     for (let i = 0; i < raw.length; i += 2) {
       const name = raw[i] ?? ''
-      const key = headerKey(name)
-      if (alwaysCut.has(key) || isSessionHeader(key) || isHopByHop(key, named)) continue
-      if (!trusted && isForwardedHeader(key)) continue
+      const { key, isCut, isForwarded } = name.length > LONGEST_REMEMBERED ? classify(name) : classOf(name)
+      if (isCut || named.has(key) || (isForwarded && !trusted)) continue
       if (key === 'tracestate' && !hasTraceparent(raw)) continue
       kept.push(name, raw[i + 1] ?? '')
     }
     return kept
   }
 }
+
+/** What there is to know of a header before its request comes. */
+interface HeaderClass {
+  readonly key: string
+  readonly isCut: boolean
+  /** Cut unless the peer is a trusted proxy. */
+  readonly isForwarded: boolean
+}
+
+const nothingNamed: ReadonlySet<string> = new Set()
+/** Browsers and their like use some fifty names; strangers may use any. */
+const NAMES_REMEMBERED = 1000
+const LONGEST_REMEMBERED = 100
 
 function isSessionHeader(key: string): boolean {
   return key.startsWith('x-session-')

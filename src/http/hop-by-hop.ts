@@ -58,9 +58,21 @@ export function isHopByHop(key: string, named: ReadonlySet<string>): boolean {
  */
 export function withoutHopByHop(raw: RawHeaders, named: ReadonlySet<string> = connectionNames(raw)): string[] {
   const kept: string[] = []
+  const hasOthers = named.size > 1 || (named.size === 1 && !named.has('keep-alive') && !named.has('close'))
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] ?? ''
-    if (!isHopByHop(headerKey(name), named)) kept.push(name, raw[i + 1] ?? '')
+    if ((hasOthers || mayBeHopByHop(name)) && isHopByHop(headerKey(name), named)) continue
+    kept.push(name, raw[i + 1] ?? '')
   }
   return kept
+}
+
+const CODE_OF_P = 0x70
+
+/** `close` too, which is what a `Connection` line usually names. */
+const hopByHopLengths: ReadonlySet<number> = new Set([...hopByHop, 'close'].map((name) => name.length))
+
+/** Tells by the length and the first letter that nearly every line goes on. */
+function mayBeHopByHop(name: string): boolean {
+  return hopByHopLengths.has(name.length) || (name.charCodeAt(0) | 0x20) === CODE_OF_P
 }

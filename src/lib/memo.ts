@@ -4,7 +4,15 @@
  *
  * @param parse `undefined` is an answer too, and is not remembered: refusals are rare, or somebody's attempt to fill this.
  */
-export function memoize<T>(parse: (text: string) => T | undefined, max: number): (text: string) => T | undefined {
+export function memoize<T extends object>(parse: (text: string) => T, max: number): (text: string) => T
+export function memoize<T extends object>(
+  parse: (text: string) => T | undefined,
+  max: number,
+): (text: string) => T | undefined
+export function memoize<T extends object>(
+  parse: (text: string) => T | undefined,
+  max: number,
+): (text: string) => T | undefined {
   const known = new Map<string, T>()
   return function recall(text) {
     const before = known.get(text)

@@ -16,7 +16,7 @@ import type { Startable } from './looked-at.ts'
 import { noBody } from './request-head.ts'
 import { ticksFor } from './ticker.ts'
 import { Upload } from './upload.ts'
-import { ClientGoneError, type UpstreamTimeouts } from './upstream.ts'
+import { ClientGoneError, type DepartureWatcher, type UpstreamTimeouts } from './upstream.ts'
 
 /**
  * How long an unused connection is kept, in milliseconds, where the server does not say (`Keep-Alive: timeout=`): less
@@ -53,7 +53,7 @@ export interface LeanExchangeOptions {
  * One request and its answer on one connection, which is given back when both have ended cleanly and in order, and
  * closed in every other case.
  */
-export class LeanExchange implements ConnectionUser, Startable {
+export class LeanExchange implements ConnectionUser, DepartureWatcher, Startable {
   readonly #attempt: Attempt
   readonly #connection: LeanConnection
   readonly #head: string
@@ -79,7 +79,12 @@ export class LeanExchange implements ConnectionUser, Startable {
     this.#connection = connection
     this.#head = head
     this.#times = times
-    attempt.request.client.onGone = () => this.#cut(new ClientGoneError())
+    attempt.request.client.watcher = this
+  }
+
+  /** The browser has left. */
+  onGone(): void {
+    this.#cut(new ClientGoneError())
   }
 
   onConnected(): void {
@@ -289,7 +294,7 @@ export class LeanExchange implements ConnectionUser, Startable {
   #end(): void {
     this.#isOver = true
     this.#connection.dueTick = NEVER
-    this.#attempt.request.client.onGone = undefined
+    this.#attempt.request.client.watcher = undefined
     this.#upload?.letGo()
   }
 }

@@ -155,7 +155,7 @@ function untilConnected(socket: Socket, { connectMs, facts }: ConnectionOptions,
   const onClose = () => fail(connectFailure(undefined, facts))
   function settle(): void {
     clearTimeout(timer)
-    client.onGone = undefined
+    client.watcher = undefined
     socket.off('error', onError).off('close', onClose)
   }
   function fail(error: unknown): void {
@@ -168,6 +168,6 @@ function untilConnected(socket: Socket, { connectMs, facts }: ConnectionOptions,
     settle()
     resolve()
   })
-  client.onGone = () => fail(new ClientGoneError())
+  client.watcher = { onGone: () => fail(new ClientGoneError()) }
   return promise
 }

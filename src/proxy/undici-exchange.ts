@@ -67,7 +67,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       this.#cut(new ClientGoneError())
       return this.#outcome.promise
     }
-    client.onGone = () => this.#cut(new ClientGoneError())
+    client.watcher = { onGone: () => this.#cut(new ClientGoneError()) }
     if (body !== null) {
       this.#requestBody = createRequestBody(body, {
         contentLength,
@@ -202,7 +202,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#isOver) return false
     this.#isOver = true
     this.#deadline.clear()
-    this.#request.client.onGone = undefined
+    this.#request.client.watcher = undefined
     this.#requestBody?.destroy()
     return true
   }

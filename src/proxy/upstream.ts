@@ -33,8 +33,16 @@ export interface UpstreamOptions {
 /** The browser's end of an exchange, as far as an upstream has to know: whether it has left, and whom to tell when it does. */
 export interface Departure {
   readonly isGone: boolean
-  /** Set by whoever has to act on it, one at a time; called at most once, when the browser has gone. */
-  onGone: (() => void) | undefined
+  /** Set by whoever has to act on it, one at a time; told at most once, when the browser has gone. */
+  watcher: DepartureWatcher | undefined
+}
+
+/**
+ * Who has to act when a browser leaves. An object and not a function: with a closure for each request in its place V8's
+ * young generation kept every fifth request alive into the old one, and a request cost a fifth more.
+ */
+export interface DepartureWatcher {
+  onGone(): void
 }
 
 /** What an exchange ends with when the browser has gone. Nobody is left to be answered, so it has no status. */
@@ -65,10 +73,10 @@ export interface UpstreamRequest {
    */
   readonly body: Readable | null
   /** The body's length in bytes if it is known: sent as `Content-Length` and enforced. Otherwise it goes up chunked. */
-  readonly contentLength?: number
+  readonly contentLength?: number | undefined
   /**
    * Tells when the client has gone; the upstream's connection is cut at once, also while the answer's body flows. Its
-   * `onGone` belongs to the upstream from the call until the answer's body has ended.
+   * `watcher` belongs to the upstream from the call until the answer's body has ended.
    */
   readonly client: Departure
   /** Told of each 1xx answer but 100 and 101, which are errors of the upstream. At most 16. */

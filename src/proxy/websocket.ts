@@ -4,7 +4,7 @@ import { GatewayError } from '../errors.ts'
 import type { RawHeaders } from '../http/headers.ts'
 import { acceptFor, isAcceptance, readKey } from './handshake.ts'
 import { startTunnel, type Tunnel } from './tunnel.ts'
-import type { Upstream, UpstreamAnswer } from './upstream.ts'
+import type { DepartureWatcher, Upstream, UpstreamAnswer } from './upstream.ts'
 
 export interface TunnelRequest {
   readonly upstream: Pick<Upstream, 'name' | 'upgrade'>
@@ -84,12 +84,12 @@ function createLeaving(signal: AbortSignal) {
   const leaving = {
     isGone: false,
     reason: undefined as unknown,
-    onGone: undefined as (() => void) | undefined,
+    watcher: undefined as DepartureWatcher | undefined,
     leave(reason: unknown): void {
       if (leaving.isGone) return
       leaving.isGone = true
       leaving.reason = reason
-      leaving.onGone?.()
+      leaving.watcher?.onGone()
     },
   }
   if (signal.aborted) leaving.leave(signal.reason)

@@ -29,11 +29,11 @@ export function compileMisreadings(
   if (plainer.every((match) => match.paths.length === 0)) return () => none
 
   return ({ selected, host, method, target }) => {
+    const found = index.find(host, target.path, method)
+    if (target.readings.length === 0 && found === NO_ROUTE) return none
     const isMisread = (reading: string, other: RouteNumber): boolean =>
       other !== NO_ROUTE && closeness(plainer[other], reading) > closeness(matches[selected], target.path)
-    const found = index.find(host, target.path, method)
     const others = target.readings.map((reading) => [reading, index.find(host, reading, method)] as const)
-    if (others.length === 0 && found === NO_ROUTE) return none
     return [[target.path, found] as const, ...others].filter((other) => isMisread(...other)).map(([, other]) => other)
   }
 }

@@ -20,7 +20,7 @@ export async function sendUp(visit: Visit, admission: ForwardAdmission): Promise
       body,
       client: visit,
       onInformation: (status, headers) => visit.door.inform(status, headers),
-      ...(contentLength === undefined ? {} : { contentLength }),
+      contentLength,
     })
     noteUpstreamAnswer(visit, route.upstream.name, answer)
     return answer

@@ -1,7 +1,8 @@
 import type { SessionData } from '../django/json.ts'
 import { GatewayError } from '../errors.ts'
 import { readCookie } from '../http/cookies.ts'
-import type { RawHeaders } from '../http/headers.ts'
+import { headerValues, type RawHeaders } from '../http/headers.ts'
+import { memoize } from '../lib/memo.ts'
 import type { SessionResult } from '../observe/exchange.ts'
 import { type IdentityRules, isLoggedIn } from '../sessions/merge.ts'
 import type { Session } from '../sessions/session.ts'
@@ -32,6 +33,22 @@ export function readSessionCookie(raw: RawHeaders, rules: CookieRules): BroughtC
   return { value: isAmbiguous ? undefined : value, count, isAmbiguous }
 }
 
+/** A browser sends the same line with every request; a longer one is read anew, so that what is kept stays small. */
+const COOKIE_LINES_REMEMBERED = 1000
+const LONGEST_COOKIE_LINE = 1024
+
+/** As `readSessionCookie`; remembers what single lines said. */
+function createCookieReader(rules: CookieRules): (raw: RawHeaders) => BroughtCookie {
+  const readLine = memoize((line: string) => readSessionCookie(['Cookie', line], rules), COOKIE_LINES_REMEMBERED)
+  return function read(raw) {
+    const [line, ...others] = headerValues(raw, 'cookie')
+    if (line === undefined) return noCookie
+    return others.length > 0 || line.length > LONGEST_COOKIE_LINE ? readSessionCookie(raw, rules) : readLine(line)
+  }
+}
+
+const noCookie: BroughtCookie = { value: undefined, count: 0, isAmbiguous: false }
+
 /** Step 3: the session of a request. Without a cookie the store is not asked. */
 export interface SessionLookup {
   /** What can be had without waiting: nobody's data, or a session that is in memory. Undefined: the store has to be asked. */
@@ -45,10 +62,11 @@ export interface SessionLookup {
 }
 
 export function createSessionLookup(parts: SessionLookupParts): SessionLookup {
+  const readCookies = createCookieReader(parts)
   return {
     now(visit, route) {
       if (!route.usesSession) return nobody
-      const cookie = readSessionCookie(visit.raw, parts)
+      const cookie = readCookies(visit.raw)
       visit.cookie = cookie
       const session = parts.sessions.open(cookie.value)
       const startedMs = performance.now()

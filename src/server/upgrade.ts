@@ -122,7 +122,7 @@ export class Upgrade {
 function signalOf(visit: Visit): AbortSignal {
   const gone = new AbortController()
   if (visit.isGone) gone.abort()
-  else visit.onGone = () => gone.abort()
+  else visit.watcher = { onGone: () => gone.abort() }
   return gone.signal
 }
 

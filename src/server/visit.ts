@@ -5,7 +5,7 @@ import type { Host } from '../http/host.ts'
 import type { Target } from '../http/target.ts'
 import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Exchange } from '../observe/exchange.ts'
-import type { Departure } from '../proxy/upstream.ts'
+import type { Departure, DepartureWatcher } from '../proxy/upstream.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Route } from './route.ts'
 
@@ -76,7 +76,7 @@ export class Visit implements Arrived, Departure {
   readonly startedMs: number
   /** The browser left before its answer was complete. */
   isGone = false
-  onGone: (() => void) | undefined = undefined
+  watcher: DepartureWatcher | undefined = undefined
   place: Place | undefined = undefined
   route: Route | undefined = undefined
   cookie: BroughtCookie | undefined = undefined
@@ -112,8 +112,8 @@ export class Visit implements Arrived, Departure {
   leave(): void {
     if (this.isGone) return
     this.isGone = true
-    const { onGone } = this
-    this.onGone = undefined
-    onGone?.()
+    const { watcher } = this
+    this.watcher = undefined
+    watcher?.onGone()
   }
 }

@@ -273,7 +273,7 @@ test('a client that goes while the connection is being made takes it along', asy
 testEach('a client that is gone already costs no connection', async (openTo) => {
   await using evil = await startEvil(() => {})
   await using upstream = openTo(evil.origin)
-  await assert.rejects(upstream.forward(requestTo({ client: { isGone: true, onGone: undefined } })), /gone/)
+  await assert.rejects(upstream.forward(requestTo({ client: { isGone: true, watcher: undefined } })), /gone/)
   await turns()
   assert.equal(evil.connections.length, 0)
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { PassThrough, Readable } from 'node:stream'
 import { test } from 'node:test'
+import type { DepartureWatcher } from '../../src/proxy/upstream.ts'
 import { turns, until, within } from '../support/deadline.ts'
 import { startEvil } from '../support/evil-upstream.ts'
 import { bytesOf, failureOf, openTo, requestTo, streamOf, textOf } from '../support/proxied.ts'
@@ -155,8 +156,8 @@ test('an answer that begins while part of the request waits to be sent ends its 
 test('a client that is told of an interim answer may leave there and then', async () => {
   await using evil = await startEvil([`HTTP/1.1 103 Early Hints\r\n\r\n${answerOf('late')}`])
   await using upstream = openTo(evil.origin)
-  const client = { isGone: false, onGone: undefined as (() => void) | undefined }
-  const answer = upstream.forward(requestTo({ client, onInformation: () => client.onGone?.() }))
+  const client = { isGone: false, watcher: undefined as DepartureWatcher | undefined }
+  const answer = upstream.forward(requestTo({ client, onInformation: () => client.watcher?.onGone() }))
   await assert.rejects(answer, /gone/)
   assert.deepEqual(upstream.stats(), none)
 })

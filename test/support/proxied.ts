@@ -7,6 +7,7 @@ import { GatewayError } from '../../src/errors.ts'
 import { openUpstream } from '../../src/proxy/forward.ts'
 import type {
   Departure,
+  DepartureWatcher,
   Upstream,
   UpstreamAnswer,
   UpstreamOptions,
@@ -55,10 +56,10 @@ export function requestTo(overrides: Partial<UpstreamRequest> = {}): UpstreamReq
 export function createClient(): Departure & { leave(): void } {
   const client = {
     isGone: false,
-    onGone: undefined as (() => void) | undefined,
+    watcher: undefined as DepartureWatcher | undefined,
     leave() {
       client.isGone = true
-      client.onGone?.()
+      client.watcher?.onGone()
     },
   }
   return client
