@@ -1,4 +1,5 @@
 import type { EpochMs } from '../lib/clock.ts'
+import { memoize } from '../lib/memo.ts'
 import { parseCookieDate } from './cookie-date.ts'
 import { headerValues, type RawHeaders } from './headers.ts'
 import { pythonStrip, unquoteCookie, utf8Text } from './python-text.ts'
@@ -54,21 +55,50 @@ export interface CutCookies {
  * Letters keep their case: `SESSIONID` is another app's cookie beside `sessionid`, for RFC 6265 and for browsers.
  */
 export function cookiesWithout(raw: RawHeaders, name: string): CutCookies {
+  return withCutLines(raw, compileLineCut(name))
+}
+
+/** Of single lines, which a browser sends again with every request. */
+const LINES_REMEMBERED = 1000
+const LONGEST_REMEMBERED = 1024
+
+/** Compiles `cookiesWithout` for one name; remembers what became of the lines that are not too long. */
+export function compileCookieCut(name: string): (raw: RawHeaders) => CutCookies {
+  const cut = compileLineCut(name)
+  const recall = memoize(cut, LINES_REMEMBERED)
+  return (raw) => withCutLines(raw, (line) => (line.length > LONGEST_REMEMBERED ? cut(line) : recall(line)))
+}
+
+/** What stays of a Cookie line, undefined for nothing, and how many cookies went. */
+interface CutLine {
+  readonly kept: string | undefined
+  readonly cut: number
+}
+
+function compileLineCut(name: string): (line: string) => CutLine {
   const isOwned = compileLaxName(name)
+  return function cutLine(line) {
+    const chunks = line.split(';')
+    const kept = chunks.filter((chunk) => !mayBear(chunk, isOwned))
+    if (kept.length === chunks.length) return { kept: line, cut: 0 }
+    const hasMore = kept.some((chunk) => chunk.trim() !== '')
+    return { kept: hasMore ? kept.join(';').trimStart() : undefined, cut: chunks.length - kept.length }
+  }
+}
+
+function withCutLines(raw: RawHeaders, cutLine: (line: string) => CutLine): CutCookies {
   const headers: string[] = []
   let cut = 0
   for (let i = 0; i < raw.length; i += 2) {
     const header = raw[i] ?? ''
     const line = raw[i + 1] ?? ''
-    if (header.toLowerCase() !== 'cookie') {
+    if (header.length !== 6 || header.toLowerCase() !== 'cookie') {
       headers.push(header, line)
       continue
     }
-    const chunks = line.split(';')
-    const kept = chunks.filter((chunk) => !mayBear(chunk, isOwned))
-    cut += chunks.length - kept.length
-    if (kept.length === chunks.length) headers.push(header, line)
-    else if (kept.some((chunk) => chunk.trim() !== '')) headers.push(header, kept.join(';').trimStart())
+    const rest = cutLine(line)
+    cut += rest.cut
+    if (rest.kept !== undefined) headers.push(header, rest.kept)
   }
   return { headers, cut }
 }

@@ -70,9 +70,15 @@ export function withoutHopByHop(raw: RawHeaders, named: ReadonlySet<string> = co
 const CODE_OF_P = 0x70
 
 /** `close` too, which is what a `Connection` line usually names. */
-const hopByHopLengths: ReadonlySet<number> = new Set([...hopByHop, 'close'].map((name) => name.length))
+const hopByHopLengths: readonly boolean[] = lengthsOf([...hopByHop, 'close'])
 
 /** Tells by the length and the first letter that nearly every line goes on. */
 function mayBeHopByHop(name: string): boolean {
-  return hopByHopLengths.has(name.length) || (name.charCodeAt(0) | 0x20) === CODE_OF_P
+  return hopByHopLengths[name.length] === true || (name.charCodeAt(0) | 0x20) === CODE_OF_P
+}
+
+/** For each length whether one of the names has it. */
+function lengthsOf(names: readonly string[]): boolean[] {
+  const longest = Math.max(...names.map(({ length }) => length))
+  return Array.from({ length: longest + 1 }, (_, length) => names.some((name) => name.length === length))
 }

@@ -1,5 +1,5 @@
 import type { SessionData } from '../django/json.ts'
-import { cookiesWithout, withSingleCookie } from '../http/cookies.ts'
+import { compileCookieCut, withSingleCookie } from '../http/cookies.ts'
 import { forwardedLines } from '../http/forwarded.ts'
 import type { RawHeaders } from '../http/headers.ts'
 import { nextTraceparent } from '../http/trace-context.ts'
@@ -29,6 +29,7 @@ export interface Admitted {
  */
 export function createAscent(parts: AscentParts): (visit: Visit, admitted: Admitted) => RawHeaders {
   const digits = createRandomDigits()
+  const withoutOwn = compileCookieCut(parts.cookieName)
   return function ascend(visit, { route, place, cleaned, data, isLoggedIn }) {
     const lines = withHost(ownedCookies(visit, route, cleaned), route.upstreamHost)
     const trace = nextTraceparent(visit.raw, digits)
@@ -44,7 +45,7 @@ export function createAscent(parts: AscentParts): (visit: Visit, admitted: Admit
   function ownedCookies(visit: Visit, route: Route, cleaned: RawHeaders): string[] {
     const key = visit.session?.foundKey
     if (route.sessionCookie === 'pass' && key !== undefined) return withSingleCookie(cleaned, parts.cookieName, key)
-    return cookiesWithout(cleaned, parts.cookieName).headers
+    return withoutOwn(cleaned).headers
   }
 
   function assertion(visit: Visit, admitted: Omit<Admitted, 'cleaned'>): readonly string[] {
