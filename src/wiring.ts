@@ -4,7 +4,7 @@ import { systemClock } from './lib/clock.ts'
 import { openUpstream } from './proxy/forward.ts'
 import type { Upstream } from './proxy/upstream.ts'
 import { compileRoutes, jwksText, signingKeySpecs } from './route-parts.ts'
-import { compileLoginGuard, createLogin } from './rules/login.ts'
+import { compileLoginGuard, createLogin, type LoginRules } from './rules/login.ts'
 import { compileRouteTable } from './rules/route-table.ts'
 import { createLocalEndpoints } from './server/local-endpoints.ts'
 import { createPipeline, type Pipeline } from './server/pipeline.ts'
@@ -45,7 +45,7 @@ export function wire(config: Config, { sessions, generatedKey, onRoute }: Wiring
     engineName: engine.name,
     saveEveryRequest: config.session.saveEveryRequest,
     maxSessionBytes: config.session.maxBytes,
-    guardLogin: compileLoginGuard([...new Set(config.routes.map(({ login }) => login))].map(createLogin)),
+    guardLogin: compileLoginGuard(distinctLogins(config).map(createLogin)),
     isTrusted: compileTrust(config.trustedProxies),
     onRoute,
     localEndpoints: createLocalEndpoints({
@@ -64,6 +64,11 @@ export function wire(config: Config, { sessions, generatedKey, onRoute }: Wiring
       await Promise.all([...upstreams.values()].map((upstream) => upstream[Symbol.asyncDispose]()))
     },
   }
+}
+
+/** A thousand routes have one login or two, and every request with a query asks each of them. */
+function distinctLogins({ routes }: Config): LoginRules[] {
+  return [...new Map(routes.map(({ login }) => [JSON.stringify(login), login])).values()]
 }
 
 function openUpstreams(config: Config): ReadonlyMap<string, Upstream> {

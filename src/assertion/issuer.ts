@@ -89,7 +89,7 @@ interface Issued {
 interface Kept extends Issued {
   readonly publicId: string | undefined
   /** As it was read last; compared as an object first, since that says the same as a look at every word of it. */
-  data: SessionData
+  readonly data: SessionData
   readonly loggedIn: boolean
 }
 
@@ -115,7 +115,7 @@ export function createAssertionIssuer(options: AssertionIssuerOptions): Assertio
       const content = describe(subject.data)
       if (kept !== undefined && isSameContent(kept.content, content)) {
         // Read anew from the store, with nothing new in it: the next request will bring this object again.
-        kept.data = subject.data
+        keep.put(subject, { content: kept.content, issuedAt: kept.issuedAt, lines: kept.lines })
         return { lines: kept.lines, reused: true }
       }
       const issuedAt = Math.floor(subject.now / 1000) * 1000

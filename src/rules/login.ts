@@ -88,6 +88,8 @@ export function createLogin({ url, nextParam, allowedHosts, guard }: LoginRules)
  */
 export function compileLoginGuard(logins: readonly Login[]): (target: Target, host: Host) => string {
   return (target, host) => {
+    // A return address stands in a query, and most requests have none.
+    if (target.query === '') return target.received
     let guarded = target
     // All of them in turn, not the first that knows the page: two logins may share it and differ in the parameter.
     for (const login of logins) {

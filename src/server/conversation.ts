@@ -55,9 +55,11 @@ export function createConversations(): Conversations {
       conversation.turns.shift()
       turn.onAnswered()
       // The answer said that the connection ends: what waited is not answered, and the client knows that it was not.
-      if (socket.destroyed || !turn.response.shouldKeepAlive) conversation.isEnding = true
+      // (So it does to a client of HTTP/1.0 that cannot be told the length, whatever was agreed; then node:http ends it.)
+      const goesOn = socket.writable && turn.response.shouldKeepAlive
+      if (!goesOn) conversation.isEnding = true
       if (conversation.turns.length === 0 && conversation.isEnding) socket.destroy()
-      else if (!socket.destroyed && turn.response.shouldKeepAlive) begin(socket, conversation)
+      else if (goesOn) begin(socket, conversation)
     })
     if (conversation.isPaused && conversation.turns.length === 1) {
       conversation.isPaused = false

@@ -97,12 +97,7 @@ export class RequestHandlers implements Handlers {
         response.destroy()
         visit.exchange.outcome = 'aborted'
       } else {
-        // node:http would not write the app's head: a bad status or a header that no browser may get.
-        const refused = new GatewayError('ERR_UPSTREAM_PROTOCOL', 'the answer cannot be written', {
-          cause: error,
-          proxyError: 'http_protocol_error',
-        })
-        const own = this.#closeOwn(visit, this.#failed(visit, refused))
+        const own = this.#closeOwn(visit, this.#failed(visit, unsendable(error)))
         await sendAnswer(response, own, { visit, outbox })?.catch(() => response.destroy())
       }
     }
@@ -129,6 +124,15 @@ export class RequestHandlers implements Handlers {
     const erasing = bringsDeadCookie(visit) ? ['Set-Cookie', eraseCookie(visit, this.#parts.cookie)] : []
     return { ...answer, headers: [...answer.headers, 'Vary', 'Cookie', ...erasing] }
   }
+}
+
+/** The app's body had broken off, or `node:http` would not write its head: a bad status, a header that no browser may get. */
+function unsendable(error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error
+  return new GatewayError('ERR_UPSTREAM_PROTOCOL', 'the answer cannot be written', {
+    cause: error,
+    proxyError: 'http_protocol_error',
+  })
 }
 
 /** What a refused or failed write-back counts as; undefined for errors of another kind. */

@@ -201,6 +201,8 @@ class HttpTurn implements Turn {
 
   serve(): void {
     const { response } = this
+    // What an answer before this one was given as its time for standing still is not this one's.
+    if (response.socket?.timeout) response.socket.setTimeout(0)
     const visit = this.#service.visitOf(this)
     this.#visit = visit
     // Whatever goes wrong there, one request is the most that it may cost.

@@ -26,8 +26,13 @@ export class Outbox {
     const parcels = this.#parcels
     this.#parcels = []
     for (const { response, body, onSent } of parcels) {
-      response.end(body, 'latin1')
-      onSent()
+      try {
+        response.end(body, 'latin1')
+        onSent()
+      } catch {
+        // The others must leave all the same.
+        response.destroy()
+      }
     }
   }
 }

@@ -20,7 +20,8 @@ const DEFAULT_IDLE_MS = 60_000
  * An answer that leaves before the request's body was read closes the connection: what is left of that body must not
  * be read as the next request.
  *
- * @throws what `node:http` says of a head that cannot be written; nothing has been sent then.
+ * @throws what `node:http` says of a head that cannot be written, or what broke a body off before anybody looked at it
+ * (a write to the store may have come between); nothing has been sent then.
  */
 export function sendAnswer(
   response: ServerResponse,
@@ -30,6 +31,7 @@ export function sendAnswer(
   const { body } = answer
   const isEarly = !visit.door.isBodyRead()
   if (isEarly || visit.mustClose) response.shouldKeepAlive = false
+  if (typeof body !== 'string' && body.destroyed) throw brokenOff(body)
   visit.exchange.status = answer.status
   // Nobody writes to these lines any more, and node:http only reads them.
   response.writeHead(answer.status, answer.reason, answer.headers as string[])
@@ -97,7 +99,7 @@ function pump(body: Readable, response: ServerResponse, visit: Visit): Promise<v
   body.once('end', resolve)
   body.once('error', reject)
   // A body that is destroyed without a word never ends.
-  body.once('close', () => reject(new Error('the answer broke off')))
+  body.once('close', () => reject(brokenOff(body)))
   body.on('data', (chunk: Buffer) => {
     exchange.responseBodyBytes += chunk.length
     onChunk(chunk.length)
@@ -105,6 +107,10 @@ function pump(body: Readable, response: ServerResponse, visit: Visit): Promise<v
   })
   if (response.destroyed) leave()
   return promise.finally(settle)
+}
+
+function brokenOff({ errored }: Readable): Error {
+  return errored ?? new Error('the answer broke off')
 }
 
 /** A reader that takes nothing for as long as the route's `idle` holds memory and a connection for nobody. */

@@ -122,6 +122,10 @@ class DataVersionNotices implements SqliteNotices {
 }
 
 function isSameFile({ path, file }: Watched): boolean {
-  const now = statSync(path, { throwIfNoEntry: false })
-  return now !== undefined && now.ino === file.ino && now.dev === file.dev
+  try {
+    const now = statSync(path, { throwIfNoEntry: false })
+    return now !== undefined && now.ino === file.ino && now.dev === file.dev
+  } catch {
+    return false
+  }
 }
