@@ -291,6 +291,8 @@ test('a server behind a Unix socket', { skip }, async () => {
     socket.pipe(onward).pipe(socket)
   }).listen(path)
   await once(relay, 'listening')
+  await using stack = new AsyncDisposableStack()
+  stack.defer(() => void relay.close())
   const options = { keyPrefix, flags: 1, timeoutMs: 150, clock: systemClock }
   await using cache = createMemcachedCache({ ...options, server: { path } })
   await using nowhere = createMemcachedCache({ ...options, server: { path: `${path}-not` } })
@@ -304,6 +306,5 @@ test('a server behind a Unix socket', { skip }, async () => {
   server.continue()
   assert.ok(await cache.get(key))
   await cache[Symbol.asyncDispose]()
-  relay.close()
   await rm(folder, { recursive: true })
 })

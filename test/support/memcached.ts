@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { DEADLINE_MS, within } from './deadline.ts'
 import type { Requirement } from './requirement.ts'
@@ -27,6 +28,18 @@ export interface MemcachedServer extends AsyncDisposable {
   stop(): void
   /** SIGCONT. */
   continue(): void
+}
+
+/** The signal is taken by each thread when it next looks: until all have, one of them may still answer. */
+function stopProcess(child: ChildProcess): void {
+  child.kill('SIGSTOP')
+  const tasks = `/proc/${child.pid}/task`
+  const isStopped = (task: string): boolean => / T /.test(readFileSync(`${tasks}/${task}/stat`, 'latin1'))
+  if (!existsSync(tasks)) return
+  const giveUpAt = performance.now() + DEADLINE_MS
+  while (!readdirSync(tasks).every(isStopped)) {
+    if (performance.now() > giveUpAt) throw new Error('memcached did not stop')
+  }
 }
 
 /** Starts memcached, with arguments beside those for place and user, such as `['-m', '1']`. */
@@ -70,7 +83,7 @@ export async function startMemcached({ path }: Requirement, args: readonly strin
     async restart() {
       child = await start()
     },
-    stop: () => void child.kill('SIGSTOP'),
+    stop: () => stopProcess(child),
     continue: () => void child.kill('SIGCONT'),
     [Symbol.asyncDispose]: kill,
   }
