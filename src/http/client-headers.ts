@@ -1,5 +1,4 @@
-import { memoize } from '../lib/memo.ts'
-import { headerKey, headerValues, type RawHeaders } from './headers.ts'
+import { headerKey, headerValues, type RawHeaders, rememberNames } from './headers.ts'
 import { connectionNames, isHopByHop } from './hop-by-hop.ts'
 import { parseTraceparent } from './trace-context.ts'
 
@@ -65,14 +64,14 @@ export function compileClientHeaderFilter(rules: ClientHeaderRules): ClientHeade
     const isCut = alwaysCut.has(key) || isSessionHeader(key) || isHopByHop(key, nothingNamed)
     return { key, isCut, isForwarded: isForwardedHeader(key) }
   }
-  const classOf = memoize(classify, NAMES_REMEMBERED)
+  const classOf = rememberNames(classify)
 
   return function filterClientHeaders(raw, { trusted }) {
     const named = connectionNames(raw)
     const kept: string[] = []
     for (let i = 0; i < raw.length; i += 2) {
       const name = raw[i] ?? ''
-      const { key, isCut, isForwarded } = name.length > LONGEST_REMEMBERED ? classify(name) : classOf(name)
+      const { key, isCut, isForwarded } = classOf(name)
       if (isCut || named.has(key) || (isForwarded && !trusted)) continue
       if (key === 'tracestate' && !hasTraceparent(raw)) continue
       kept.push(name, raw[i + 1] ?? '')
@@ -90,9 +89,6 @@ interface HeaderClass {
 }
 
 const nothingNamed: ReadonlySet<string> = new Set()
-/** Browsers and their like use some fifty names; strangers may use any. */
-const NAMES_REMEMBERED = 1000
-const LONGEST_REMEMBERED = 100
 
 function isSessionHeader(key: string): boolean {
   return key.startsWith('x-session-')

@@ -1,6 +1,6 @@
 import { METHODS } from 'node:http'
 import { GatewayError } from '../errors.ts'
-import { headerKey, type RawHeaders } from './headers.ts'
+import { headerKey, type RawHeaders, rememberNames } from './headers.ts'
 
 /** How a request's body is delimited, in the one reading that everybody shares. */
 export interface Framing {
@@ -20,7 +20,7 @@ const knownMethods: ReadonlySet<string> = new Set(METHODS)
  * The headers that the gateway acts on. Of two lines one reader takes the first, another the last, a third joins them,
  * so a second line lets a request be judged as one thing and served as another.
  */
-const singleHeaders: ReadonlySet<string> = new Set([
+const singleHeaders: readonly string[] = [
   'host',
   'content-length',
   'transfer-encoding',
@@ -34,7 +34,7 @@ const singleHeaders: ReadonlySet<string> = new Set([
   'sec-websocket-key',
   'sec-websocket-version',
   'x-requested-with',
-])
+]
 
 /**
  * Where the body of a request ends (RFC 9112, section 6), and whether the head as a whole is one that we serve. Request
@@ -51,38 +51,76 @@ export function readFraming(method: string, httpVersion: string, raw: RawHeaders
   const lines = readSingleLines(raw)
   const framing = readBody(httpVersion, lines)
   checkMethod(method, framing)
-  checkUpgrade(method, framing, lines.get('upgrade'))
-  checkExpect(lines.get('expect'))
+  checkUpgrade(method, framing, lines.upgrade)
+  checkExpect(lines.expect)
   return framing
 }
 
+/** Those of the lines that may stand only once which tell how the request is read. */
+interface SingleLines {
+  contentLength: string | undefined
+  transferEncoding: string | undefined
+  expect: string | undefined
+  upgrade: string | undefined
+}
+
+/** What a name means here. */
+interface NameClass {
+  /** In lower case. */
+  readonly name: string
+  /** One bit for each of `singleHeaders`; 0 for others. */
+  readonly bit: number
+  /** What another reader may take it for, and it is not. */
+  readonly misspelt: string | undefined
+}
+
+const classOf = rememberNames(classify)
+
+function classify(received: string): NameClass {
+  const name = received.toLowerCase()
+  const at = singleHeaders.indexOf(name)
+  if (at >= 0) return { name, bit: 1 << at, misspelt: undefined }
+  const key = headerKey(name)
+  return { name, bit: 0, misspelt: key === 'content-length' || key === 'transfer-encoding' ? key : undefined }
+}
+
 /**
- * The lines that may stand only once, by lower-case name. Besides duplicates this refuses `Content_Length` and its like: a reader that takes `_` for `-`, as CGI does, would see
+ * The lines that may stand only once. Besides duplicates this refuses `Content_Length` and its like: a reader that takes `_` for `-`, as CGI does, would see
  * a second length, and one that nobody here has checked.
  */
-function readSingleLines(raw: RawHeaders): ReadonlyMap<string, string> {
+function readSingleLines(raw: RawHeaders): SingleLines {
   if (raw.length > MAX_HEADER_LINES * 2) {
     throw new GatewayError('ERR_HEADERS_TOO_LARGE', `${Math.ceil(raw.length / 2)} header lines`)
   }
-  const lines = new Map<string, string>()
+  const lines: SingleLines = {
+    contentLength: undefined,
+    transferEncoding: undefined,
+    expect: undefined,
+    upgrade: undefined,
+  }
+  let seen = 0
   for (let i = 0; i < raw.length; i += 2) {
-    const name = (raw[i] ?? '').toLowerCase()
-    if (!singleHeaders.has(name)) {
-      const key = headerKey(name)
-      if (key === 'content-length' || key === 'transfer-encoding') throw invalid(`${key} misspelt`)
-      continue
-    }
-    if (lines.has(name)) {
+    const { name, bit, misspelt } = classOf(raw[i] ?? '')
+    if (misspelt !== undefined) throw invalid(`${misspelt} misspelt`)
+    if (bit === 0) continue
+    if ((seen & bit) !== 0) {
       throw new GatewayError(name === 'host' ? 'ERR_HOST_INVALID' : 'ERR_REQUEST_INVALID', `several ${name} lines`)
     }
-    lines.set(name, raw[i + 1] ?? '')
+    seen |= bit
+    note(lines, name, raw[i + 1] ?? '')
   }
   return lines
 }
 
-function readBody(httpVersion: string, lines: ReadonlyMap<string, string>): Framing {
-  const length = lines.get('content-length')
-  const coding = lines.get('transfer-encoding')
+function note(lines: SingleLines, name: string, value: string): void {
+  if (name === 'content-length') lines.contentLength = value
+  else if (name === 'transfer-encoding') lines.transferEncoding = value
+  else if (name === 'expect') lines.expect = value
+  else if (name === 'upgrade') lines.upgrade = value
+}
+
+function readBody(httpVersion: string, lines: SingleLines): Framing {
+  const { contentLength: length, transferEncoding: coding } = lines
   if (coding === undefined) {
     if (length === undefined) return { hasBody: false }
     const contentLength = parseContentLength(length)

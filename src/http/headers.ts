@@ -1,3 +1,5 @@
+import { memoize } from '../lib/memo.ts'
+
 /**
  * Header lines flat, as they arrived: name, value, name, value, … Names keep their case, values are latin1 strings, one
  * character a byte. It is what `node:http` calls `rawHeaders`.
@@ -33,6 +35,16 @@ function isPlainKey(lower: string): boolean {
     if (!isPlain) return false
   }
   return true
+}
+
+/** Browsers, apps and their like use some fifty names; strangers may use any. */
+const NAMES_REMEMBERED = 1000
+const LONGEST_REMEMBERED = 100
+
+/** Remembers what `classify`, a pure function, said of header names, in the spelling in which they came. */
+export function rememberNames<T extends object>(classify: (name: string) => T): (name: string) => T {
+  const recall = memoize(classify, NAMES_REMEMBERED)
+  return (name) => (name.length > LONGEST_REMEMBERED ? classify(name) : recall(name))
 }
 
 /** True if a line has that name. `name` is lower-case. */

@@ -1,4 +1,4 @@
-import { headerKey, headerValues, type RawHeaders } from './headers.ts'
+import { headerKey, headerValues, type RawHeaders, rememberNames } from './headers.ts'
 
 /** RFC 9110, section 7.6.1, and what older texts and programs use on one connection only. All of `Proxy-*` joins them. */
 const hopByHop: ReadonlySet<string> = new Set([
@@ -58,27 +58,17 @@ export function isHopByHop(key: string, named: ReadonlySet<string>): boolean {
  */
 export function withoutHopByHop(raw: RawHeaders, named: ReadonlySet<string> = connectionNames(raw)): string[] {
   const kept: string[] = []
-  const hasOthers = named.size > 1 || (named.size === 1 && !named.has('keep-alive') && !named.has('close'))
+  // `keep-alive` is what they name as a rule, and it is cut anyway.
+  const hasOthers = named.size > 1 || (named.size === 1 && !named.has('keep-alive'))
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] ?? ''
-    if ((hasOthers || mayBeHopByHop(name)) && isHopByHop(headerKey(name), named)) continue
-    kept.push(name, raw[i + 1] ?? '')
+    const { key, isCut } = classOf(name)
+    if (!isCut && !(hasOthers && named.has(key))) kept.push(name, raw[i + 1] ?? '')
   }
   return kept
 }
 
-const CODE_OF_P = 0x70
-
-/** `close` too, which is what a `Connection` line usually names. */
-const hopByHopLengths: readonly boolean[] = lengthsOf([...hopByHop, 'close'])
-
-/** Tells by the length and the first letter that nearly every line goes on. */
-function mayBeHopByHop(name: string): boolean {
-  return hopByHopLengths[name.length] === true || (name.charCodeAt(0) | 0x20) === CODE_OF_P
-}
-
-/** For each length whether one of the names has it. */
-function lengthsOf(names: readonly string[]): boolean[] {
-  const longest = Math.max(...names.map(({ length }) => length))
-  return Array.from({ length: longest + 1 }, (_, length) => names.some((name) => name.length === length))
-}
+const classOf = rememberNames((name) => {
+  const key = headerKey(name)
+  return { key, isCut: isHopByHop(key, noNames) }
+})

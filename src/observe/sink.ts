@@ -47,7 +47,7 @@ class DescriptorSink implements Sink {
   #waiting = ''
   /** What is being written, or could not be; most fit into the one buffer that is kept for it. */
   #block = nothing
-  readonly #kept = Buffer.allocUnsafeSlow(2 * BATCH_CHARACTERS)
+  readonly #kept = Buffer.allocUnsafeSlow(4 * BATCH_CHARACTERS)
   #isWriting = false
   #isPlanned = false
   #retry: NodeJS.Timeout | undefined
@@ -116,7 +116,8 @@ class DescriptorSink implements Sink {
   #takeWaiting(): Buffer {
     const text = this.#waiting
     this.#waiting = ''
-    if (Buffer.byteLength(text) > this.#kept.length) return Buffer.from(text)
+    // A character takes three bytes at most. To count them exactly would be to read all of them twice.
+    if (text.length * 3 > this.#kept.length) return Buffer.from(text)
     return this.#kept.subarray(0, this.#kept.write(text))
   }
 

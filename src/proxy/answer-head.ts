@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { ErrorFacts } from '../errors.ts'
-import type { RawHeaders } from '../http/headers.ts'
+import { type RawHeaders, rememberNames } from '../http/headers.ts'
 import { unusableAnswer } from './failure.ts'
 
 /** The head of an answer, when it may be passed on. */
@@ -93,45 +93,55 @@ function readFraming(lines: RawHeaders, facts: ErrorFacts): Framing {
     keepAliveSeconds: undefined,
   }
   for (let i = 0; i < lines.length; i += 2) {
-    const name = lines[i] ?? ''
     const value = lines[i + 1] ?? ''
+    const { isToken, framingName } = classOf(lines[i] ?? '')
     // The parser lets none of these through; were that to change, a line break here would be a second answer.
-    if (!token.test(name)) throw unusableAnswer('a header name is not a token', facts)
+    if (!isToken) throw unusableAnswer('a header name is not a token', facts)
     if (outsideFieldValue.test(value)) throw unusableAnswer('a header value has a control character', facts)
-    note(found, name, value)
+    if (framingName !== undefined) note(found, framingName, value)
   }
   return found
 }
 
-/** Nearly every name is told apart by its length already. */
-function note(found: Framing, name: string, value: string): void {
-  switch (name.length) {
-    case 7:
-      if (name.toLowerCase() === 'trailer') found.trailers += 1
+const framingNames = ['trailer', 'connection', 'keep-alive', 'content-length', 'transfer-encoding'] as const
+type FramingName = (typeof framingNames)[number]
+
+/** What a name means here; `framingName` is undefined for nearly all of them. */
+interface NameClass {
+  readonly isToken: boolean
+  readonly framingName: FramingName | undefined
+}
+
+const classOf = rememberNames((name): NameClass => {
+  const lower = name.toLowerCase()
+  return { isToken: token.test(name), framingName: framingNames.find((framingName) => framingName === lower) }
+})
+
+function note(found: Framing, name: FramingName, value: string): void {
+  switch (name) {
+    case 'trailer':
+      found.trailers += 1
       break
-    case 10:
-      noteConnection(found, name.toLowerCase(), value)
+    case 'connection':
+      // A word that only contains it costs a connection; one that is overlooked would cost an answer.
+      if (value !== 'keep-alive' && /close/i.test(value)) found.mustClose = true
       break
-    case 14:
-      if (name.toLowerCase() !== 'content-length') break
+    case 'keep-alive':
+      noteKeepAlive(found, value)
+      break
+    case 'content-length':
       found.lengths += 1
       found.length = value
       break
-    case 17:
-      if (name.toLowerCase() !== 'transfer-encoding') break
+    case 'transfer-encoding':
       found.codings += 1
       found.coding = value
   }
 }
 
-function noteConnection(found: Framing, name: string, value: string): void {
-  if (name === 'connection') {
-    // A word that only contains it costs a connection; one that is overlooked would cost an answer.
-    if (/close/i.test(value)) found.mustClose = true
-  } else if (name === 'keep-alive') {
-    const seconds = /timeout=([0-9]{1,9})/i.exec(value)?.[1]
-    if (seconds !== undefined) found.keepAliveSeconds = Number(seconds)
-  }
+function noteKeepAlive(found: Framing, value: string): void {
+  const seconds = /timeout=([0-9]{1,9})/i.exec(value)?.[1]
+  if (seconds !== undefined) found.keepAliveSeconds = Number(seconds)
 }
 
 /** The length of the body, `undefined` if it is chunked or ends with the connection (RFC 9112, section 6.3). */

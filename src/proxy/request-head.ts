@@ -1,3 +1,4 @@
+import { rememberNames } from '../http/headers.ts'
 import type { UpstreamRequest } from './upstream.ts'
 
 /** Those whose requests have a length even without a body (RFC 9110, section 8.6). */
@@ -40,12 +41,14 @@ export function requestHead({ method, target, headers }: UpstreamRequest): strin
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] ?? ''
     const value = headers[i + 1] ?? ''
-    if (!token.test(name)) throw new TypeError('a header name is not a token')
+    const { kind } = classOf(name)
+    if (kind === 'no token') throw new TypeError('a header name is not a token')
     if (breaksLine.test(value)) throw new TypeError('a header value has a line break, a NUL or no byte for a character')
-    if (isHost(name)) {
+    if (kind === 'passed on') lines += `${name}: ${value}\r\n`
+    else if (kind === 'host') {
       if (host !== undefined) throw oneHost()
       host = value
-    } else if (!isOwnedByConnection(name)) lines += `${name}: ${value}\r\n`
+    }
   }
   if (host === undefined) throw oneHost()
   return `${method} ${target} HTTP/1.1\r\nhost: ${host}\r\nconnection: keep-alive\r\n${lines}`
@@ -76,6 +79,17 @@ function oneHost(): TypeError {
 function isHost(name: string): boolean {
   return name.length === 4 && name.toLowerCase() === 'host'
 }
+
+/** What becomes of a line. */
+interface NameClass {
+  readonly kind: 'passed on' | 'host' | 'of one connection' | 'no token'
+}
+
+const classOf = rememberNames((name): NameClass => {
+  if (!token.test(name)) return { kind: 'no token' }
+  if (isHost(name)) return { kind: 'host' }
+  return { kind: isOwnedByConnection(name) ? 'of one connection' : 'passed on' }
+})
 
 /**
  * RFC 9110, section 7.6.1, and what frames a message: it is true of one connection only, so it is never passed on. By

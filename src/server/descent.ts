@@ -49,22 +49,26 @@ export class Descent {
     this.#parts = parts
   }
 
-  async descend(visit: Visit, route: Route, answer: UpstreamAnswer): Promise<Answer> {
+  /** Most answers ask nothing of the session, and then there is nothing to wait for: no promise, but the answer itself. */
+  descend(visit: Visit, route: Route, answer: UpstreamAnswer): Answer | Promise<Answer> {
     try {
       const { kept, commands } = this.#takeCommands(visit, route, answer)
       const { headers, appCookie } = this.#ownCookies(visit, route, withoutHopByHop(kept))
       const step = { visit, route, commands, appCookie, status: answer.status }
-      // Most answers ask nothing of the session, and then there is nothing to wait for.
-      const saved = this.#asksNothing(step) ? undefined : await this.#applyCommands(step)
-      return {
-        status: answer.status,
-        reason: answer.reason,
-        headers: this.#closeHeaders({ visit, route, headers, appCookie, saved }),
-        body: answer.body,
-        isOwn: false,
-      }
+      if (!this.#asksNothing(step)) return this.#descendSaved(answer, headers, step)
+      return answerOf(answer, this.#closeHeaders({ visit, route, headers, appCookie, saved: undefined }))
     } catch (error) {
       // Nothing of this answer goes out: its connection would wait for a reader that never comes.
+      letGo(answer)
+      throw error
+    }
+  }
+
+  async #descendSaved(answer: UpstreamAnswer, headers: string[], step: Applied): Promise<Answer> {
+    try {
+      const saved = await this.#applyCommands(step)
+      return answerOf(answer, this.#closeHeaders({ ...step, headers, saved }))
+    } catch (error) {
       letGo(answer)
       throw error
     }
@@ -166,6 +170,10 @@ export class Descent {
     const isDead = saved?.kind === 'deleted' || (appCookie === undefined && bringsDeadCookie(visit))
     return isDead && saved?.kind !== 'gone' ? eraseCookie(visit, this.#parts.cookie) : undefined
   }
+}
+
+function answerOf({ status, reason, body }: UpstreamAnswer, headers: RawHeaders): Answer {
+  return { status, reason, headers, body, isOwn: false }
 }
 
 /**

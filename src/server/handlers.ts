@@ -25,6 +25,11 @@ export interface HandlersParts {
   readonly isDraining: () => boolean
 }
 
+interface BrokenOff {
+  readonly answer: Answer
+  readonly error: unknown
+}
+
 /** Answers what arrives, whatever it ends in, and has it recorded once. The only place that turns an error into bytes. */
 export class RequestHandlers implements Handlers {
   readonly #parts: HandlersParts
@@ -48,7 +53,8 @@ export class RequestHandlers implements Handlers {
       } catch (error) {
         answer = this.#failed(visit, error)
       }
-      await this.#reply(visit, response, answer)
+      const replied = this.#reply(visit, response, answer)
+      if (replied !== undefined) await replied
     } finally {
       this.#halfway(visit)
     }
@@ -84,22 +90,27 @@ export class RequestHandlers implements Handlers {
     this.#parts.record(exchange)
   }
 
-  async #reply(visit: Visit, response: ServerResponse, answer: Answer): Promise<void> {
+  /** Undefined when the answer is on its way whole, and there is nothing to wait for. */
+  #reply(visit: Visit, response: ServerResponse, answer: Answer): Promise<void> | undefined {
     // The end may have been called for since the request came.
     visit.mustClose ||= this.#parts.isDraining()
-    const outbox = this.#outbox
     try {
-      await sendAnswer(response, this.#closeOwn(visit, answer), { visit, outbox })
+      const sent = sendAnswer(response, this.#closeOwn(visit, answer), { visit, outbox: this.#outbox })
+      return sent?.catch((error: unknown) => this.#brokeOff(visit, response, { answer, error }))
     } catch (error) {
-      letGo(answer)
-      if (visit.isGone || response.headersSent) {
-        // Half an answer must not end like a whole one.
-        response.destroy()
-        visit.exchange.outcome = 'aborted'
-      } else {
-        const own = this.#closeOwn(visit, this.#failed(visit, unsendable(error)))
-        await sendAnswer(response, own, { visit, outbox })?.catch(() => response.destroy())
-      }
+      return this.#brokeOff(visit, response, { answer, error })
+    }
+  }
+
+  async #brokeOff(visit: Visit, response: ServerResponse, { answer, error }: BrokenOff): Promise<void> {
+    letGo(answer)
+    if (visit.isGone || response.headersSent) {
+      // Half an answer must not end like a whole one.
+      response.destroy()
+      visit.exchange.outcome = 'aborted'
+    } else {
+      const own = this.#closeOwn(visit, this.#failed(visit, unsendable(error)))
+      await sendAnswer(response, own, { visit, outbox: this.#outbox })?.catch(() => response.destroy())
     }
   }
 

@@ -45,7 +45,7 @@ export interface Pipeline {
   /** The whole way of a request; throws what it ends in. */
   serve(visit: Visit): Promise<Answer>
   /** What an app's answer, to a request or to a refused upgrade, becomes for the browser. */
-  descend(visit: Visit, route: Route, answer: UpstreamAnswer): Promise<Answer>
+  descend(visit: Visit, route: Route, answer: UpstreamAnswer): Answer | Promise<Answer>
 }
 
 /** Steps 1 and 2: where a request has come to. */
@@ -62,23 +62,10 @@ interface Entered {
  * they find out is written into the visit, from which the access log, the metrics and the error answer are made.
  */
 export function createPipeline(parts: PipelineParts): Pipeline {
-  const readPlace = createPlaceReader(parts.isTrusted)
+  const enter = createEntrance(parts)
   const lookUp = createSessionLookup(parts)
   const ascend = createAscent(parts)
   const descent = new Descent(parts)
-
-  function enter(visit: Visit): Entrance {
-    const framing = readFraming(visit.method, visit.httpVersion, visit.raw)
-    const place = readPlace(visit)
-    parts.routes.requireHost(place.host.name)
-    const local = parts.localEndpoints.find(visit, place)
-    if (local !== undefined) return { kind: 'local', endpoint: local }
-    const route = parts.routes.select({ method: visit.method, host: place.host.name, target: place.target })
-    parts.onRoute(route.id)
-    const step = { route, place, framing }
-    checkDemands(visit, step)
-    return { kind: 'route', step }
-  }
 
   function judge(visit: Visit, { route, place, framing }: Entered, data: SessionData): Admission {
     const cleaned = route.cleanRequest(visit.raw, { trusted: place.isTrusted })
@@ -91,29 +78,52 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     return { kind: 'forward', route, place, framing, target, headers, subject }
   }
 
-  async function admit(visit: Visit): Promise<Admission> {
+  /** Most sessions are in memory, and then there is nothing to wait for: no promise, but the admission itself. */
+  function admit(visit: Visit): Admission | Promise<Admission> {
     const entrance = enter(visit)
     if (entrance.kind === 'local') return entrance
     const { step } = entrance
-    // Most sessions are in memory, and then there is nothing to wait for.
-    const data = lookUp.now(visit, step.route) ?? (await lookUp.ask(visit, step.route))
-    return judge(visit, step, data)
+    const data = lookUp.now(visit, step.route)
+    return data === undefined ? admitAsked(visit, step) : judge(visit, step, data)
+  }
+
+  async function admitAsked(visit: Visit, step: Entered): Promise<Admission> {
+    return judge(visit, step, await lookUp.ask(visit, step.route))
   }
 
   return {
-    admit,
+    admit: async (visit) => admit(visit),
     async isStillAdmitted(visit, { route, subject }) {
       const data = route.usesSession ? (await parts.sessions.find(visit.cookie?.value)).data : subject.data
       return route.access.mode === 'observe' || route.decide({ ...subject, data }).outcome === 'allow'
     },
     async serve(visit) {
-      const admission = await admit(visit)
+      // Only what has to be waited for is: each wait costs a turn of the queue, and most requests need but one.
+      const admitted = admit(visit)
+      const admission = admitted instanceof Promise ? await admitted : admitted
       if (admission.kind === 'local') return await admission.endpoint.run()
       if (admission.kind === 'answer') return admission.answer
       const answer = await sendUp(visit, admission)
-      return await descent.descend(visit, admission.route, answer)
+      return descent.descend(visit, admission.route, answer)
     },
     descend: (visit, route, answer) => descent.descend(visit, route, answer),
+  }
+}
+
+/** Steps 1 and 2. */
+function createEntrance(parts: PipelineParts): (visit: Visit) => Entrance {
+  const readPlace = createPlaceReader(parts.isTrusted)
+  return function enter(visit: Visit): Entrance {
+    const framing = readFraming(visit.method, visit.httpVersion, visit.raw)
+    const place = readPlace(visit)
+    parts.routes.requireHost(place.host.name)
+    const local = parts.localEndpoints.find(visit, place)
+    if (local !== undefined) return { kind: 'local', endpoint: local }
+    const route = parts.routes.select({ method: visit.method, host: place.host.name, target: place.target })
+    parts.onRoute(route.id)
+    const step = { route, place, framing }
+    checkDemands(visit, step)
+    return { kind: 'route', step }
   }
 }
 
