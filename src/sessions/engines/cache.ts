@@ -3,6 +3,7 @@ import { type ExpiryRules, expiryAgeSeconds } from '../../django/expiry.ts'
 import type { SessionData } from '../../django/json.ts'
 import type { Clock, EpochMs } from '../../lib/clock.ts'
 import type { CachedValue, SessionCache } from '../caches/session-cache.ts'
+import { DecodedMemory } from '../decoded-memory.ts'
 import {
   type KeyVerdict,
   type LoadResult,
@@ -81,16 +82,18 @@ class CacheSessions implements SessionEngine {
   readonly #cache: SessionCache
   readonly #options: CacheSessionsOptions
   readonly #inTurn = createKeyQueue<string>()
+  readonly #decoded: DecodedMemory
 
   constructor(cache: SessionCache, options: CacheSessionsOptions) {
     this.lists = cache.lists
     this.#cache = cache
     this.#options = options
+    this.#decoded = new DecodedMemory({ decode: (bytes) => options.serializer.decode(bytes) })
   }
 
   async load(key: string): Promise<LoadResult> {
     if (cacheKeyVerdict(key) !== 'ask') return { found: false, reason: 'not_found' }
-    return this.#read(await this.#cache.get(this.#keyOf(key)))
+    return this.#read(key, await this.#cache.get(this.#keyOf(key)))
   }
 
   create(data: SessionData): Promise<string> {
@@ -126,9 +129,12 @@ class CacheSessions implements SessionEngine {
     for await (const cacheKey of this.#cache.keys(keyPrefix)) {
       const key = cacheKey.slice(keyPrefix.length)
       if (key.startsWith(OTHER_ENGINE)) continue
-      const loaded = await this.load(key)
-      if (loaded.found) yield { key, data: loaded.data, expiresAt: loaded.expiresAt }
-      else if (loaded.reason === 'malformed') onUnreadable?.(key)
+      const value = cacheKeyVerdict(key) === 'ask' ? await this.#cache.get(cacheKey) : undefined
+      if (value === undefined) continue
+      // Not remembered: a listing would push out the sessions that are in use.
+      const data = this.#options.serializer.decode(value.bytes)
+      if (data) yield { key, data, expiresAt: value.expiresAt }
+      else onUnreadable?.(key)
     }
   }
 
@@ -148,7 +154,7 @@ class CacheSessions implements SessionEngine {
   async #step(key: string, decide: Decide): Promise<TransitionResult | undefined> {
     const value = await this.#cache.get(this.#keyOf(key))
     if (value === undefined) return { kind: 'gone', reason: 'not_found' }
-    const current = this.#read(value)
+    const current = this.#read(key, value)
     if (!current.found) return { kind: 'gone', reason: current.reason }
     const next = decide(current.data)
     switch (next.kind) {
@@ -190,9 +196,12 @@ class CacheSessions implements SessionEngine {
     return (await this.#cache.add(this.#keyOf(key), bytes, ttlSeconds)) ? key : undefined
   }
 
-  #read(value: CachedValue | undefined): LoadResult {
-    if (value === undefined) return { found: false, reason: 'not_found' }
-    const data = this.#options.serializer.decode(value.bytes)
+  #read(key: string, value: CachedValue | undefined): LoadResult {
+    if (value === undefined) {
+      this.#decoded.forget(key)
+      return { found: false, reason: 'not_found' }
+    }
+    const data = this.#decoded.decode(key, value.bytes)
     return data ? { found: true, data, expiresAt: value.expiresAt } : { found: false, reason: 'malformed' }
   }
 
