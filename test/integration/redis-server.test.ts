@@ -299,6 +299,12 @@ describe('a server of Redis with its own rules', { skip }, () => {
     assert.deepEqual(await Array.fromAsync(cache.keys('app:')), ['app:1'])
     assert.equal(await cache.remove('app:1', bytes('y')), true)
     await assert.rejects(cache.get('other:1'), /ACL does not permit/)
+    await cache.put('app:2', bytes('z'), 100)
+    const together = await Promise.allSettled(['app:2', 'other:1'].map((key) => textAt(cache, key)))
+    assert.deepEqual(
+      together.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : 'failed')),
+      ['z', 'failed'],
+    )
     await cache.ping()
   })
 

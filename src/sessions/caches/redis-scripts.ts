@@ -31,6 +31,27 @@ if size > tonumber(ARGV[1]) then return {size, redis.call('PTTL', KEYS[1])} end
 local value = redis.call('GET', KEYS[1])
 return value and {value, redis.call('PTTL', KEYS[1])}`)
 
+/**
+ * The same for several keys, each with its own value and time: not more than there is room for, and at least one. Whoever
+ * asks for many large values must not make the server hold all of them at once.
+ */
+const readSeveralScript = scriptOf(`local room = tonumber(ARGV[2])
+local found = {}
+for i = 1, #KEYS do
+  local value = redis.call('STRLEN', KEYS[i])
+  if value <= tonumber(ARGV[1]) then
+    if value > room and i > 1 then return found end
+    room = room - value
+    value = redis.call('GET', KEYS[i])
+  end
+  found[2 * i - 1] = value
+  found[2 * i] = redis.call('PTTL', KEYS[i])
+end
+return found`)
+
+/** Of the values that one command brings, all but the first. */
+const ROOM_BYTES = 1024 * 1024
+
 /** The value goes, or another takes its place, if it still is what it was. One key, so a cluster can run it. */
 const compareAndSetScript = scriptOf(`if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] then redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) else redis.call('DEL', KEYS[1]) end
@@ -49,7 +70,31 @@ export async function readValue(sender: RedisSender, key: string, maxBytes: numb
   const reply = await runScript(sender, readScript, [key, maxBytes])
   if (reply === null) return undefined
   if (!Array.isArray(reply) || reply.length !== 2) throw garbled()
-  const [value, left] = reply as readonly unknown[]
+  return readingOf(reply[0], reply[1])
+}
+
+/**
+ * The same for several keys in their order, all of which one server has: one step of it for each command, and one command
+ * unless the values are large. Fails as a whole if one of them cannot be read.
+ */
+export async function readValues(
+  sender: RedisSender,
+  keys: readonly string[],
+  maxBytes: number,
+): Promise<(RedisValue | undefined)[]> {
+  const values: (RedisValue | undefined)[] = []
+  while (values.length < keys.length) {
+    const left = keys.slice(values.length)
+    const reply = await runScript(sender, readSeveralScript, [...left, maxBytes, ROOM_BYTES], left.length)
+    if (!Array.isArray(reply) || reply.length < 2 || reply.length > 2 * left.length) throw garbled()
+    for (let i = 0; i < reply.length; i += 2) {
+      values.push(reply[i] === null ? undefined : readingOf(reply[i], reply[i + 1]))
+    }
+  }
+  return values
+}
+
+function readingOf(value: unknown, left: unknown): RedisValue {
   if (typeof left !== 'number') throw garbled()
   return { bytes: Buffer.isBuffer(value) ? value : undefined, leftMs: left < 0 ? undefined : left }
 }

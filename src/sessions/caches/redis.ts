@@ -1,13 +1,17 @@
 import { saturateMs } from '../../django/dates.ts'
+import { GatewayError } from '../../errors.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { RedisFailure } from './redis-failure.ts'
+import { RedisFailure, type RedisFailureKind } from './redis-failure.ts'
 import { RedisLink, type RedisLinkOptions } from './redis-link.ts'
+import { createReads, type ReadTogether } from './redis-reads.ts'
 import {
   compareAndSet,
   garbled,
   probe,
   type RedisSender,
+  type RedisValue,
   readValue,
+  readValues,
   storeNewValue,
   storeValue,
 } from './redis-scripts.ts'
@@ -57,6 +61,7 @@ class RedisCache implements SessionCache {
   readonly #maxValueBytes: number
   readonly #probePrefix: string
   readonly #isCluster: boolean
+  readonly #read: (key: string) => Promise<RedisValue | undefined>
   #probes = 0
 
   constructor(options: RedisCacheOptions) {
@@ -65,21 +70,18 @@ class RedisCache implements SessionCache {
     this.#maxValueBytes = options.maxValueBytes ?? DEFAULT_MAX_VALUE_BYTES
     this.#probePrefix = options.probePrefix ?? ''
     this.#isCluster = options.servers.kind === 'redis-cluster'
+    // The keys of one command must all be in one slot of a cluster, and those of sessions are anywhere.
+    this.#read = this.#isCluster ? (key) => this.#readAlone(key) : createReads((keys) => this.#readTogether(keys))
   }
 
-  async get(key: string): Promise<CachedValue | undefined> {
-    const perform = (sender: RedisSender) => readValue(sender, key, this.#maxValueBytes)
-    try {
-      const value = await this.#link.run({ what: 'reading a session', key, isRead: true, perform })
-      if (value === undefined) return undefined
-      const expiresAt = value.leftMs === undefined ? undefined : saturateMs(this.#clock() + value.leftMs)
-      if (value.bytes === undefined) return { bytes: new Uint8Array(), expiresAt, stamp: unreadable }
-      // The same memory: whoever writes into the bytes can no longer show what he has seen.
-      return { bytes: value.bytes, expiresAt, stamp: value.bytes }
-    } catch (error) {
-      if (!isWrongType(error)) throw error
-      return { bytes: new Uint8Array(), expiresAt: undefined, stamp: unreadable }
-    }
+  get(key: string): Promise<CachedValue | undefined> {
+    return this.#read(key).then(
+      (value) => value && this.#cachedValue(value),
+      (error: unknown) => {
+        if (!isWrongType(error)) throw error
+        return { bytes: new Uint8Array(), expiresAt: undefined, stamp: unreadable }
+      },
+    )
   }
 
   async add(key: string, bytes: Uint8Array, ttlSeconds: number): Promise<boolean> {
@@ -141,6 +143,30 @@ class RedisCache implements SessionCache {
     return this.#link[Symbol.asyncDispose]()
   }
 
+  #cachedValue({ bytes, leftMs }: RedisValue): CachedValue {
+    const expiresAt = leftMs === undefined ? undefined : saturateMs(this.#clock() + leftMs)
+    if (bytes === undefined) return { bytes: new Uint8Array(), expiresAt, stamp: unreadable }
+    // The same memory: whoever writes into the bytes can no longer show what he has seen.
+    return { bytes, expiresAt, stamp: bytes }
+  }
+
+  #readAlone(key: string): Promise<RedisValue | undefined> {
+    const perform = (sender: RedisSender) => readValue(sender, key, this.#maxValueBytes)
+    return this.#link.run({ what: 'reading a session', key, isRead: true, perform })
+  }
+
+  async #readTogether(keys: readonly string[]): ReturnType<ReadTogether> {
+    const [key] = keys
+    if (keys.length === 1 && key !== undefined) return [await this.#readAlone(key)]
+    const perform = (sender: RedisSender) => readValues(sender, keys, this.#maxValueBytes)
+    try {
+      return await this.#link.run({ what: 'reading a session', isRead: true, perform })
+    } catch (error) {
+      if (!isOfOneKey(error)) throw error
+      return keys.map((key) => this.#readAlone(key))
+    }
+  }
+
   async #compareAndSet(
     what: string,
     key: string,
@@ -158,8 +184,17 @@ class RedisCache implements SessionCache {
   }
 }
 
+/** One key may be at fault that the others must not suffer for: what lies under it, or what the user may not read. */
+function isOfOneKey(error: unknown): boolean {
+  return isWrongType(error) || (error instanceof GatewayError && isFailure(error.cause, 'refused'))
+}
+
 function isWrongType(error: unknown): boolean {
-  return error instanceof RedisFailure && error.kind === 'wrong_type'
+  return isFailure(error, 'wrong_type')
+}
+
+function isFailure(error: unknown, kind: RedisFailureKind): boolean {
+  return error instanceof RedisFailure && error.kind === kind
 }
 
 /** ioredis takes any other view of bytes for a list of numbers. */
