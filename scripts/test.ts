@@ -25,12 +25,12 @@ const electionFiles: readonly string[] = ['test/integration/redis-notices-{clust
  * the files of `stores`.
  */
 const suites: Readonly<Record<string, readonly string[]>> = {
-  default: ['test/*.test.ts', 'test/{unit,contract,integration,e2e,security,config}/**/*.test.ts'],
+  default: ['test/*.test.ts', 'test/{unit,contract,integration,e2e,security,config,faults}/**/*.test.ts'],
   stores: storeFiles,
   security: ['test/security/**/*.test.ts'],
   interop: ['test/interop/**/*.test.ts'],
   models: ['test/contract/*engine*.test.ts'],
-  soak: ['test/soak/**/*.test.ts', ...electionFiles],
+  soak: ['test/{soak,faults}/**/*.test.ts', ...electionFiles],
 }
 
 // Some hundred processes read the same sources: compiled once, they start in half the time.
@@ -42,6 +42,8 @@ process.env.NODE_COMPILE_CACHE ??= resolve(checkout, 'node_modules/.cache/compil
  */
 const isModels = process.argv[2] === 'models'
 if (isModels) Object.assign(process.env, { SESSIONGATE_HISTORIES: '2000', SESSIONGATE_COUNT_TO: '200' })
+/** Of each fault `npm test` brings a few; `soak` brings as many as the promise is about. */
+if (process.argv[2] === 'soak') process.env.SESSIONGATE_FAULTS = 'whole'
 const testNamePatterns = isModels ? [/agrees with a simple model/, /fifty writers count/] : []
 
 /** A file that hangs must not hang the run; the soak tests are the ones that may take their time. */

@@ -7,6 +7,7 @@ import { addressText, type ListenAddress, listenOn } from '../lib/listening.ts'
 import type { Exchange } from '../observe/exchange.ts'
 import { visitOf } from './arrival.ts'
 import { createConversations, type Turn } from './conversation.ts'
+import { createHalfCloseWatch } from './half-close.ts'
 import { createUnparsedGuard } from './unparsed.ts'
 import type { UpgradeConnection } from './upgrade.ts'
 import type { Visit } from './visit.ts'
@@ -17,7 +18,9 @@ const MAX_HEAD_BYTES = 16 * 1024
 const HEAD_DEADLINE_MS = 30_000
 /** For how long an idle connection is kept; longer than the usual load balancer's 60 s, so that it closes first. */
 const KEEP_ALIVE_MS = 75_000
-/** At the end, how long a request whose head has begun to come may still take to arrive. */
+/** At the end, how long a kept connection may stay silent: long enough for a busy client to bring what it has on the way. */
+const LAST_SILENCE_MS = 250
+/** At the end, how long a request whose head has begun to come may still take to arrive, and a first one to begin. */
 const LAST_HEAD_MS = 1_000
 /** How long the client of a refused upgrade has to read why. */
 const LAST_WORDS_MS = 2_000
@@ -42,7 +45,7 @@ interface Arrived {
 export interface Listener extends AsyncDisposable {
   /** `host:port`, or the socket's path. */
   readonly address: string
-  /** Stops taking connections and closes those that are idle; resolves when the last request has its answer. */
+  /** Stops taking connections and closes those that stay idle; resolves when the last request has its answer. */
   drain(): Promise<void>
   /** Cuts what is still open. */
   closeNow(): void
@@ -68,7 +71,6 @@ class HttpListener implements Listener {
   readonly #sockets = new Set<Socket>()
   /** Upgrades that are neither refused nor open yet. */
   readonly #handshakes = new Set<Duplex>()
-  #isDraining = false
 
   constructor(address: ListenAddress, handlers: Handlers) {
     this.#configured = address
@@ -87,7 +89,7 @@ class HttpListener implements Listener {
     this.#server.maxHeadersCount = 0
     const record = handlers.onRefused
     const refuse = createUnparsedGuard(this.#conversations, { record, clock: handlers.clock })
-    const service = { handlers, visitOf: this.#visit, onAnswered: this.#onAnswered }
+    const service = { handlers, visitOf: this.#visit }
     const take = (request: IncomingMessage, response: ServerResponse): void =>
       this.#conversations.take(new HttpTurn({ request, response }, service))
     this.#server.on('request', take)
@@ -97,10 +99,16 @@ class HttpListener implements Listener {
     this.#server.on('connect', (request, socket) => this.#upgrade(request, socket, Buffer.alloc(0)))
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
     this.#server.on('clientError', refuse)
+    // node:http would end the connection of a client that has finished sending, with the answer still to come.
+    Object.assign(this.#server, { httpAllowHalfOpen: true })
+    const watchHalfClose = createHalfCloseWatch(this.#conversations)
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
+      socket.once('end', () => watchHalfClose(socket))
     })
+    // Closing calls it, and its own cuts answers that were handed over whole and are not taken yet; `#closeSilent` does not.
+    this.#server.closeIdleConnections = () => undefined
   }
 
   get address(): string {
@@ -112,13 +120,18 @@ class HttpListener implements Listener {
   }
 
   async drain(): Promise<void> {
-    this.#isDraining = true
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    this.#server.closeIdleConnections()
-    // Whoever began a head and never ends it would otherwise hold up every restart for the whole of the time allowed.
-    const lastHeads = setTimeout(() => this.#closeSilent(), LAST_HEAD_MS)
+    const startedMs = performance.now()
+    const bytesBefore = new WeakMap<Socket, number>()
+    // Answers say from now on that the connection ends; those that began before did not, so the looks go on.
+    this.#closeSilent(bytesBefore)
+    const looks = setInterval(() => {
+      // Whoever began a head and never ends it would otherwise hold up every restart for the whole of the time allowed.
+      const isLate = performance.now() - startedMs >= LAST_HEAD_MS
+      this.#closeSilent(isLate ? undefined : bytesBefore)
+    }, LAST_SILENCE_MS)
     await closed
-    clearTimeout(lastHeads)
+    clearInterval(looks)
   }
 
   closeNow(): void {
@@ -136,10 +149,6 @@ class HttpListener implements Listener {
   readonly #visit = ({ request, response }: Arrived): Visit => {
     const { onChunk, clock } = this.#handlers
     return visitOf({ request, response, peer: this.#peerOf(request), onChunk, clock })
-  }
-
-  readonly #onAnswered = (): void => {
-    if (this.#isDraining) setImmediate(() => this.#server.closeIdleConnections())
   }
 
   /** A switch of protocols behind requests that are under way has no place to be answered at: the connection ends. */
@@ -172,10 +181,16 @@ class HttpListener implements Listener {
     return this.#configured.kind === 'unix' ? undefined : (request.socket.remoteAddress ?? 'unknown')
   }
 
-  /** Closes the connections on which no request has arrived. Open WebSockets have one behind them, and are not here. */
-  #closeSilent(): void {
+  /**
+   * Closes the connections on which no request is under way: with `bytesBefore`, only those that brought one before and
+   * have brought nothing since the last look. Open WebSockets have a request behind them, and are not here.
+   */
+  #closeSilent(bytesBefore: WeakMap<Socket, number> | undefined): void {
     for (const socket of this.#sockets) {
-      if (this.#conversations.under(socket).length === 0 && !isUpgraded(socket)) socket.destroy()
+      if (this.#conversations.under(socket).length > 0 || isUpgraded(socket)) continue
+      const bytes = socket.bytesRead
+      if (bytesBefore === undefined || (bytes > 0 && bytesBefore.get(socket) === bytes)) socket.destroy()
+      else bytesBefore.set(socket, bytes)
     }
   }
 }
@@ -184,7 +199,6 @@ class HttpListener implements Listener {
 interface Service {
   readonly handlers: Handlers
   readonly visitOf: (arrived: Arrived) => Visit
-  readonly onAnswered: () => void
 }
 
 class HttpTurn implements Turn {
@@ -210,7 +224,6 @@ class HttpTurn implements Turn {
   }
 
   onAnswered(): void {
-    this.#service.onAnswered()
     if (this.#visit === undefined) return
     if (!this.response.writableFinished) this.#visit.leave()
     this.#service.handlers.onAnswered(this.#visit)

@@ -131,6 +131,8 @@ function waitingBytes({ socket }: ServerResponse): number {
  * can overtake the answer that was just written.
  */
 async function discard(body: Readable): Promise<void> {
+  // Still piped to an upstream that takes no more, it would wait for that one and never be read on.
+  body.unpipe()
   let left = LINGER_BYTES
   const { promise, resolve } = Promise.withResolvers<void>()
   const timer = setTimeout(resolve, LINGER_MS)
