@@ -62,3 +62,15 @@ export function noteUpstreamFailure(visit: Visit, name: string, error: GatewayEr
   const address = typeof server === 'string' ? hostOf(server) : name
   visit.exchange.upstream = { name, attempts: [{ address, error: error.proxyError }], durationMs: 0 }
 }
+
+/** It answered, and the answer broke off on its way to the browser. Nothing is written down where the browser left. */
+export function noteBrokenOff({ exchange, isGone }: Visit, error: unknown): void {
+  if (isGone || !(error instanceof GatewayError)) return
+  const { code, message, proxyError, facts, cause } = error
+  exchange.error = { code, message, proxyError, facts, cause }
+  const { upstream } = exchange
+  const last = upstream?.attempts.at(-1)
+  // A reader that takes nothing is no failure of the app's.
+  if (upstream === undefined || last === undefined || code === 'ERR_REQUEST_TIMEOUT') return
+  exchange.upstream = { ...upstream, attempts: upstream.attempts.with(-1, { ...last, error: proxyError }) }
+}

@@ -6,6 +6,7 @@ import type { Exchange, WritebackResult } from '../observe/exchange.ts'
 import type { SessionCookie } from '../sessions/cookie.ts'
 import { type Answer, errorAnswer, letGo } from './answer.ts'
 import { bringsDeadCookie, eraseCookie } from './descent.ts'
+import { noteBrokenOff } from './forwarding.ts'
 import type { Handlers } from './listener.ts'
 import { Outbox } from './outbox.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -106,6 +107,7 @@ export class RequestHandlers implements Handlers {
     letGo(answer)
     if (visit.isGone || response.headersSent) {
       // Half an answer must not end like a whole one.
+      noteBrokenOff(visit, error)
       response.destroy()
       visit.exchange.outcome = 'aborted'
     } else {

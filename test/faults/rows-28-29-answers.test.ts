@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { until, within } from '../support/deadline.ts'
+import { type EvilUpstream, startEvil } from '../support/evil-upstream.ts'
+import { answerOf, byPath, type FaultGate, openGate, pause, times } from './stage.ts'
+
+const MIB = 1024 * 1024
+
+/** Lines of an answer that may not be passed on, and what the gateway says instead. */
+const badLines: [why: string, lines: string, error: string][] = [
+  ['a header of 100 KiB', `X-Large: ${'l'.repeat(100 * 1024)}\r\n`, 'http_response_header_section_size'],
+  ['ten thousand headers', 'X-Many: 1234567890\r\n'.repeat(10_000), 'http_response_header_section_size'],
+  ['two lengths', 'Content-Length: 3\r\n', 'http_protocol_error'],
+  ['a length and chunks', 'Transfer-Encoding: chunked\r\n', 'http_protocol_error'],
+  ['a coding that nobody asked for', 'Transfer-Encoding: gzip\r\n', 'http_protocol_error'],
+  ['a NUL in a value', 'X-Bad: a\0b\r\n', 'http_protocol_error'],
+  ['a bare CR in a value', 'X-Bad: a\rSet-Cookie: sessionid=x\r\n', 'http_protocol_error'],
+  ['a space before the colon', 'X-Bad : a\r\n', 'http_protocol_error'],
+  ['a line without a colon', 'nonsense\r\n', 'http_protocol_error'],
+]
+
+/** Commands that cannot be obeyed to the letter; each comes with one that could. */
+const badCommands: [why: string, lines: string][] = [
+  ['text that is no JSON', 'X-Session-Set: {"a":1\r\n'],
+  ['no object', 'X-Session-Set: [1]\r\n'],
+  ['one key twice', 'X-Session-Set: {"a":1,"a":2}\r\n'],
+  ['an unknown word', 'X-Session-Command: destroy\r\n'],
+  ['an expiry that is none', 'X-Session-Expiry: soon\r\n'],
+  ['a list that is none', 'X-Session-Delete: "open\r\n'],
+  ['an underscore in its name', 'X_Session_Set: {"b":1}\r\n'],
+  ['a reserved key', 'X-Session-Set: {"_gw":1}\r\n'],
+  ['more than may be said', `X-Session-Set: {"a":"${'x'.repeat(20_000)}"}\r\n`],
+]
+
+describe('row 28: an upstream whose head is not to be passed on', () => {
+  const lines = [...badLines, ...badCommands].map(([, text]) => text)
+  let upstream: EvilUpstream
+  let gate: FaultGate
+  before(async () => {
+    upstream = await startEvil(
+      byPath({
+        ...Object.fromEntries(
+          lines.map((text, i) => [`bad${i}`, (connection) => connection.send(answerOf('body', text))]),
+        ),
+        login: (connection) => connection.send(answerOf('in', 'X-Session-Set: {"userInfo":{"id":1}}\r\n')),
+        good: (connection, head) => connection.send(answerOf(/x-session-assertion: \S+/i.exec(head)?.[0] ?? 'none')),
+      }),
+    )
+    gate = await openGate(upstream.origin, {
+      sections: 'keys: [{ id: test, secret: "0123456789abcdef0123456789abcdef" }]\n',
+    })
+  })
+  after(async () => {
+    await gate[Symbol.asyncDispose]()
+    await upstream[Symbol.asyncDispose]()
+  })
+
+  for (const [i, [why, , error]] of badLines.entries()) {
+    test(`row 28: ${why}: 502, and nothing of it reaches the client`, async () => {
+      const answer = await gate.ask(`/bad${i}`)
+      assert.deepEqual([answer.status, answer.values('proxy-status')], [502, [`sessiongate; error=${error}`]])
+      assert.deepEqual([...answer.values('x-bad'), ...answer.values('set-cookie')], [])
+      await gate.assertServes()
+    })
+  }
+
+  for (const [i, [why]] of badCommands.entries()) {
+    test(`row 28: a command with ${why}: 502, none is applied, and the log says so`, async () => {
+      const login = await gate.ask('/login')
+      const cookie = (login.values('set-cookie')[0] ?? '').split(';')[0]
+      const session = async (): Promise<unknown> => {
+        const said = (await gate.ask('/good', { lines: `Cookie: ${cookie}\r\n` })).body.toString()
+        return JSON.parse(Buffer.from(said.split('.')[1] ?? '', 'base64url').toString()).ses
+      }
+      const logged = gate.gateway.log.length
+      const path = `/bad${badLines.length + i}`
+      const answer = await gate.ask(path, { lines: `Cookie: ${cookie}\r\n` })
+      assert.equal(answer.status, 502)
+      assert.deepEqual(answer.values('set-cookie'), [])
+      assert.deepEqual(await session(), { userInfo: { id: 1 } })
+      await until('the log says so', () =>
+        gate.gateway.log.slice(logged).some((line) => line['error.type'] === 'ERR_WRITEBACK_REFUSED'),
+      )
+    })
+  }
+})
+
+describe('row 29: an upstream that answers before it has read the request', () => {
+  const uploadBytes = times({ usual: 8, whole: 64 }) * MIB
+  let upstream: EvilUpstream
+  let gate: FaultGate
+  before(async () => {
+    const refusal = 'HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\ntoo large'
+    upstream = await startEvil(
+      byPath({
+        async whole(connection) {
+          connection.socket.pause()
+          await connection.send(refusal)
+        },
+        async pieces(connection) {
+          connection.socket.pause()
+          await connection.send('HTTP/1.1 413 Content Too Large\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ntoo \r\n')
+          await pause(50)
+          await connection.send('5\r\nlarge\r\n0\r\n\r\n')
+        },
+        async closes(connection) {
+          await connection.send(refusal)
+          connection.end()
+        },
+        ok: (connection) => connection.send(answerOf('ok')),
+      }),
+    )
+    gate = await openGate(upstream.origin)
+  })
+  after(async () => {
+    await gate[Symbol.asyncDispose]()
+    await upstream[Symbol.asyncDispose]()
+  })
+
+  for (const [why, path] of [
+    ['in one piece', '/whole'],
+    ['in several', '/pieces'],
+    ['and closes', '/closes'],
+  ] as const) {
+    for (const framing of ['with a length', 'chunked'] as const) {
+      test(`row 29: ${why}, to an upload ${framing}: the answer is delivered, and the connection ends`, async () => {
+        const openFiles = gate.openFiles()
+        await using client = await gate.connect()
+        const isChunked = framing === 'chunked'
+        const header = isChunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${uploadBytes}`
+        await client.send(`POST ${path} HTTP/1.1\r\nHost: x\r\n${header}\r\n\r\n`)
+        const block = Buffer.alloc(64 * 1024, 'u')
+        const piece = isChunked ? Buffer.concat([Buffer.from('10000\r\n'), block, Buffer.from('\r\n')]) : block
+        let isOver = false
+        const sending = (async () => {
+          for (let sent = 0; sent < uploadBytes && !isOver; sent += block.length) await client.send(piece)
+        })().catch(() => undefined)
+        const answer = await client.response()
+        assert.deepEqual([answer.status, answer.body.toString()], [413, 'too large'])
+        assert.deepEqual(answer.values('connection'), ['close'])
+        await within('the connection to end', client.closed)
+        isOver = true
+        await sending
+        const next = await gate.ask('/ok')
+        assert.equal(next.body.toString(), 'ok')
+        await gate.untilQuiet(openFiles + 4)
+      })
+    }
+  }
+
+  test('row 29: a client that reads only when it has sent all of a small upload gets the answer', async () => {
+    await using client = await gate.connect()
+    const bytes = 512 * 1024
+    await client.send(`POST /whole HTTP/1.1\r\nHost: x\r\nContent-Length: ${bytes}\r\n\r\n`)
+    client.pause()
+    for (let sent = 0; sent < bytes; sent += 64 * 1024) {
+      await client.send(Buffer.alloc(64 * 1024, 'u'))
+      await pause(20)
+    }
+    client.resume()
+    const answer = await client.response()
+    assert.deepEqual([answer.status, answer.body.toString()], [413, 'too large'])
+  })
+})
