@@ -41,6 +41,8 @@ export interface TestGatewayOptions {
   /** A folder to run in, kept afterwards; default a new one, removed afterwards. */
   readonly folder?: string
   readonly env?: Readonly<Record<string, string>>
+  /** How many files and sockets it may have open; default as many as the test. */
+  readonly maxOpenFiles?: number
 }
 
 /** Starts a gateway and waits until it listens. */
@@ -50,7 +52,8 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     await writeFile(join(folder, name), text, { mode: 0o600 })
   const file = join(folder, 'sessiongate.yaml')
   await writeFile(file, withListeners(options.config))
-  const child = spawn(process.execPath, [main, 'serve', '--config', file], {
+  const [program, ...args] = limited([process.execPath, main, 'serve', '--config', file], options.maxOpenFiles)
+  const child = spawn(program, args, {
     cwd: folder,
     env: { ...plainEnvironment(), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -90,6 +93,12 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
       if (options.folder === undefined) await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** A shell that lowers its own limit and becomes the program. */
+function limited(command: [string, ...string[]], maxOpenFiles: number | undefined): [string, ...string[]] {
+  if (maxOpenFiles === undefined) return command
+  return ['/bin/sh', '-c', `ulimit -n ${maxOpenFiles} && exec "$0" "$@"`, ...command]
 }
 
 function withListeners(config: string): string {
