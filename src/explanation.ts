@@ -31,6 +31,8 @@ export interface RuleVerdict {
 export interface Explanation {
   readonly target: string
   readonly route: string | undefined
+  /** Path and query for the app, where the route changes them. */
+  readonly goesUpAs?: string
   /** In file order, up to the first hit. */
   readonly rules: readonly RuleVerdict[]
   /** `forwarded`, `login`, `forbidden`, `answered` (by the gateway itself), or the code of a refusal. */
@@ -97,7 +99,7 @@ export async function explainRequest(config: Config, question: Question): Promis
 function common(
   visit: Visit,
   rules: readonly RuleVerdict[],
-): Pick<Explanation, 'target' | 'route' | 'rules' | 'reason'> {
+): Pick<Explanation, 'target' | 'route' | 'goesUpAs' | 'rules' | 'reason'> {
   const host = visit.place?.host.received ?? headerValues(visit.raw, 'host')[0]
   const { decision } = visit.exchange
   const observed =
@@ -105,6 +107,7 @@ function common(
   return {
     target: `${visit.method} ${visit.exchange.scheme}://${host}${visit.requestTarget}`,
     route: visit.route?.id,
+    ...(visit.upTarget === undefined ? {} : { goesUpAs: visit.upTarget.received }),
     rules,
     reason: decision === undefined ? undefined : `${decision.reason}${observed}`,
   }

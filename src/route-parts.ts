@@ -3,8 +3,10 @@ import { publicKeySet } from './assertion/jwks.ts'
 import { readSigningKeys, type SigningKeySpec } from './assertion/keys.ts'
 import { compilePlainHeaders } from './assertion/plain-headers.ts'
 import type { Config, RouteConfig, UpstreamConfig } from './config/config.ts'
+import { type AnswerRewrite, compileAnswerRewrite } from './http/answer-rewrite.ts'
 import { compileClientHeaderFilter } from './http/client-headers.ts'
 import type { RawHeaders } from './http/headers.ts'
+import { compilePathRewrite, type PathRewrite } from './http/path-rewrite.ts'
 import type { Upstream } from './proxy/upstream.ts'
 import { compileAccess } from './rules/access.ts'
 import { createLogin } from './rules/login.ts'
@@ -43,6 +45,7 @@ function compileRoute(config: Config, route: RouteConfig, parts: RouteParts): Ro
   const upstream = parts.upstreams.get(route.upstream)
   if (upstreamConfig === undefined || upstream === undefined) throw new TypeError(`no upstream ${route.upstream}`)
   const { id, match, access, ambiguousPaths, usesSession, onDeny, onStoreError, maxBodyBytes, websocket } = route
+  const pathRewrite = pathRewriteOf(route)
   return {
     id,
     match,
@@ -58,6 +61,9 @@ function compileRoute(config: Config, route: RouteConfig, parts: RouteParts): Ro
     upstream,
     idleMs: upstreamConfig.timeouts.idleMs,
     upstreamHost: upstreamConfig.passHost ? undefined : hostOf(upstreamConfig),
+    servers: new Set(upstreamConfig.servers.map(({ origin }) => origin)),
+    pathRewrite,
+    rewriteAnswer: answerRewriteOf(config, { route, pathRewrite, passHost: upstreamConfig.passHost }),
     sessionCookie: upstreamConfig.sessionCookie,
     cleanRequest: compileClientHeaderFilter({
       ownNames: config.ownHeaders,
@@ -68,6 +74,25 @@ function compileRoute(config: Config, route: RouteConfig, parts: RouteParts): Ro
     issuer: usesSession ? issuerOf(config, route, parts) : undefined,
     permission: compilePermission(route.writeback),
   }
+}
+
+function pathRewriteOf({ rewrite }: RouteConfig): PathRewrite | undefined {
+  const { stripPrefix, addPrefix } = rewrite
+  return stripPrefix === '' && addPrefix === '' ? undefined : compilePathRewrite({ stripPrefix, addPrefix })
+}
+
+interface RewritingRoute {
+  readonly route: RouteConfig
+  readonly pathRewrite: PathRewrite | undefined
+  readonly passHost: boolean
+}
+
+/** An app that sees the browser's host and paths speaks of nothing else, and its answers are left alone. */
+function answerRewriteOf(config: Config, { route, pathRewrite, passHost }: RewritingRoute): AnswerRewrite | undefined {
+  const { location, cookiePath, cookieDomains } = route.rewrite
+  if (pathRewrite === undefined && passHost && cookieDomains.size === 0) return undefined
+  const sessionCookie = config.session.cookie.name
+  return compileAnswerRewrite({ path: pathRewrite, location, cookiePath, cookieDomains, sessionCookie })
 }
 
 function issuerOf(config: Config, route: RouteConfig, parts: RouteParts): AssertionIssuer {

@@ -68,6 +68,7 @@ export interface ExplainQuestion {
 export interface Explanation {
   readonly target: string
   readonly route: string | undefined
+  readonly goesUpAs?: string
   readonly rules: readonly { readonly id: string; readonly hit: boolean; readonly missedBy?: string }[]
   readonly outcome: string
   readonly status: number | undefined

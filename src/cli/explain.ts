@@ -31,6 +31,7 @@ function textOf(explanation: Explanation): string {
     lines.push(`rule      ${hit ? 'hit ' : 'miss'}  ${id}${missedBy === undefined ? '' : `  (${missedBy})`}`)
   }
   lines.push(`route     ${explanation.route ?? '-'}`)
+  if (explanation.goesUpAs !== undefined) lines.push(`goes up   ${explanation.goesUpAs}`)
   const reason = explanation.reason === undefined ? '' : `  (${explanation.reason})`
   lines.push(`outcome   ${explanation.outcome}${reason}`)
   if (explanation.status !== undefined) lines.push(`answer    ${explanation.status}`)

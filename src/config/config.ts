@@ -257,10 +257,25 @@ export interface RouteConfig {
   /** The route's, else the upstream's, else nothing. */
   readonly writeback: WritebackConfig
   readonly headers: RouteHeadersConfig
+  readonly rewrite: RewriteConfig
   /** Of a request body; `undefined` = no limit, which is the default: bodies are streamed, never kept. */
   readonly maxBodyBytes: number | undefined
   /** `undefined` = `websocket: false`. */
   readonly websocket: WebsocketConfig | undefined
+}
+
+/** What a route changes about paths on the way up, and about the app's addresses on the way down. */
+export interface RewriteConfig {
+  /** `/legacy`, without a final slash; `''` = nothing. Every path of the route lies under it. */
+  readonly stripPrefix: string
+  /** `/app`, without a final slash; `''` = nothing. */
+  readonly addPrefix: string
+  /** Default true. */
+  readonly location: boolean
+  /** Default true. */
+  readonly cookiePath: boolean
+  /** Lower-case, without a dot before it; `undefined` = the host alone. */
+  readonly cookieDomains: ReadonlyMap<string, string | undefined>
 }
 
 export interface WritebackConfig {

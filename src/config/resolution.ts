@@ -139,12 +139,30 @@ function resolveRoute(file: FileConfig, route: FileRoute): RouteConfig {
       request: new Map(Object.entries(route.headers.request)),
       response: new Map(Object.entries(route.headers.response)),
     },
+    rewrite: resolveRewrite(route.rewrite),
     maxBodyBytes: route.limits.body,
     websocket:
       route.websocket === false
         ? undefined
         : { origins: route.websocket.origins.map(lowerCase), idleMs: route.websocket.idle },
   }
+}
+
+function resolveRewrite(rewrite: FileRoute['rewrite']): RouteConfig['rewrite'] {
+  const domains = Object.entries(rewrite.cookie_domain).map(
+    ([domain, becomes]) => [bareDomain(domain), becomes ?? undefined] as const,
+  )
+  return {
+    stripPrefix: rewrite.strip_prefix ?? '',
+    addPrefix: rewrite.add_prefix ?? '',
+    location: rewrite.location,
+    cookiePath: rewrite.cookie_path,
+    cookieDomains: new Map(domains),
+  }
+}
+
+function bareDomain(domain: string): string {
+  return domain.replace(/^\./, '').toLowerCase()
 }
 
 /** The part of a route that `rules/` knows. */

@@ -23,6 +23,14 @@ export interface RouteTable<R> {
    * or is ambiguous in itself and not every reading leads to this one route, which must allow it.
    */
   select(request: RoutedRequest): R
+  /**
+   * Asks the rules about the path that goes up, where a route changes it: the client's own path has chosen the route, and
+   * what the app will serve must not be guarded better by another route to the same app.
+   *
+   * @param sharesApp whether two routes lead to one app; what another app has under that path is not in question
+   * @throws {GatewayError} `ERR_TARGET_AMBIGUOUS` if it is, or if the path can be read in several ways.
+   */
+  recheck(selected: R, request: RoutedRequest, sharesApp: (a: R, b: R) => boolean): void
   /** @throws {GatewayError} `ERR_HOST_UNKNOWN` for a host that no route and no entry of the served hosts names. */
   requireHost(host: string): void
 }
@@ -79,6 +87,19 @@ export function compileRouteTable<R extends RoutedRule>(
         refuseIfStricter(selected, routes[other])
       }
       return selected
+    },
+    recheck(selected, { method, host, target }, sharesApp) {
+      // Also where the route allows ambiguous paths: its vouching was for the paths that it can see.
+      if (target.ambiguous) throw ambiguous(selected)
+      const name = host.toLowerCase()
+      const [number = NO_ROUTE, ...others] = [target.path, ...target.readings].map((reading) =>
+        written.find(name, reading, method),
+      )
+      const misread = findMisreadings({ selected: number, host: name, method, target })
+      for (const other of [number, ...others, ...misread]) {
+        const route = routes[other]
+        if (route !== undefined && sharesApp(selected, route)) refuseIfStricter(selected, route)
+      }
     },
   }
 }

@@ -1,7 +1,7 @@
 import type { SessionData } from '../django/json.ts'
 import { compileCookieCut, withSingleCookie } from '../http/cookies.ts'
 import { forwardedLines } from '../http/forwarded.ts'
-import type { RawHeaders } from '../http/headers.ts'
+import { headerKey, headerValues, type RawHeaders } from '../http/headers.ts'
 import { nextTraceparent } from '../http/trace-context.ts'
 import type { Clock } from '../lib/clock.ts'
 import { createRandomDigits } from '../lib/random-digits.ts'
@@ -31,11 +31,12 @@ export function createAscent(parts: AscentParts): (visit: Visit, admitted: Admit
   const digits = createRandomDigits()
   const withoutOwn = compileCookieCut(parts.cookieName)
   return function ascend(visit, { route, place, cleaned, data, isLoggedIn }) {
-    const lines = withHost(ownedCookies(visit, route, cleaned), route.upstreamHost)
+    let lines = withHost(ownedCookies(visit, route, cleaned), route.upstreamHost)
     const trace = nextTraceparent(visit.raw, digits)
     visit.exchange.traceId = trace.traceId
     lines.push('X-Request-Id', visit.exchange.requestId, 'traceparent', trace.text)
     lines.push(...forwardedLines(place.client))
+    if (route.pathRewrite !== undefined) lines = withPrefix(lines, route.pathRewrite.stripped)
     if (route.requestLines.length > 0) lines.push(...route.requestLines)
     if (route.issuer !== undefined) lines.push(...assertion(visit, { route, place, data, isLoggedIn }))
     return lines
@@ -57,12 +58,24 @@ export function createAscent(parts: AscentParts): (visit: Visit, admitted: Admit
       data,
       loggedIn: isLoggedIn,
       now: parts.clock(),
-      request: { method: visit.method, url: `${place.origin}${place.target.received}` },
+      request: { method: visit.method, url: `${place.origin}${(visit.upTarget ?? place.target).received}` },
       ...(key === undefined || publicId === undefined ? {} : { key, publicId }),
     })
     visit.exchange.assertion = { algorithm: route.issuer.algorithm, reused, bytes: lines[1]?.length ?? 0 }
     return lines
   }
+}
+
+const PREFIX_HEADER = 'X-Forwarded-Prefix'
+
+/** What the app has to put before its own paths: what a trusted proxy has cut off in front of us, and what we do. */
+function withPrefix(lines: string[], stripped: string): string[] {
+  const [before = '', ...others] = headerValues(lines, PREFIX_HEADER.toLowerCase())
+  const outer =
+    others.length === 0 && /^(?:\/[A-Za-z0-9\-._~!$&'()*+,;=:@%]+)+\/?$/.test(before) ? before.replace(/\/$/, '') : ''
+  const kept = lines.filter((_, i) => headerKey(lines[i - (i % 2)] ?? '') !== 'x-forwarded-prefix')
+  if (outer + stripped !== '') kept.push(PREFIX_HEADER, outer + stripped)
+  return kept
 }
 
 /** The browser's Host goes up as it came, or the upstream's own stands in its place. */

@@ -53,7 +53,7 @@ export class Descent {
   descend(visit: Visit, route: Route, answer: UpstreamAnswer): Answer | Promise<Answer> {
     try {
       const { kept, commands } = this.#takeCommands(visit, route, answer)
-      const { headers, appCookie } = this.#ownCookies(visit, route, withoutHopByHop(kept))
+      const { headers, appCookie } = this.#ownCookies(visit, route, rewritten(visit, kept, answer.server))
       const step = { visit, route, commands, appCookie, status: answer.status }
       if (!this.#asksNothing(step)) return this.#descendSaved(answer, headers, step)
       return answerOf(answer, this.#closeHeaders({ visit, route, headers, appCookie, saved: undefined }))
@@ -174,6 +174,13 @@ export class Descent {
 
 function answerOf({ status, reason, body }: UpstreamAnswer, headers: RawHeaders): Answer {
   return { status, reason, headers, body, isOwn: false }
+}
+
+/** The lines that may go on, with the app's addresses as the browser knows them. */
+function rewritten({ route, place }: Visit, received: RawHeaders, server: string): string[] {
+  const lines = withoutHopByHop(received)
+  if (route?.rewriteAnswer === undefined || place === undefined) return lines
+  return route.rewriteAnswer(lines, { ownOrigin: place.origin, server })
 }
 
 /**

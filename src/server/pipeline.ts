@@ -3,7 +3,7 @@ import { GatewayError } from '../errors.ts'
 import { readForwarded } from '../http/forwarded.ts'
 import { type Framing, readFraming } from '../http/framing.ts'
 import { headerValues, type RawHeaders } from '../http/headers.ts'
-import { type Host, parseHost, readHost } from '../http/host.ts'
+import { parseHost, readHost } from '../http/host.ts'
 import { isPageNavigation } from '../http/navigation.ts'
 import { isCrossSite } from '../http/same-site.ts'
 import { readTarget, type Target } from '../http/target.ts'
@@ -17,6 +17,7 @@ import { type AscentParts, createAscent } from './ascent.ts'
 import { Descent, type DescentParts } from './descent.ts'
 import { sendUp } from './forwarding.ts'
 import type { LocalEndpoints } from './local-endpoints.ts'
+import { createRewriting, type Rewriting, type RewritingParts } from './rewriting.ts'
 import type { Route } from './route.ts'
 import { createSessionLookup, type SessionLookupParts } from './session-lookup.ts'
 import type { Place, Visit } from './visit.ts'
@@ -24,14 +25,12 @@ import type { Place, Visit } from './visit.ts'
 /** Of spellings in Host lines; a gateway serves a handful of hosts, strangers may name any. */
 const HOSTS_REMEMBERED = 1000
 
-export interface PipelineParts extends DescentParts, SessionLookupParts, AscentParts {
-  readonly routes: {
+export interface PipelineParts extends DescentParts, SessionLookupParts, AscentParts, RewritingParts {
+  readonly routes: RewritingParts['routes'] & {
     select(request: { readonly method: string; readonly host: string; readonly target: Target }): Route
     requireHost(host: string): void
   }
   readonly isTrusted: (address: string | undefined) => boolean
-  /** The target that goes up: a `next` for a login page of ours that leads elsewhere is replaced on the way. */
-  readonly guardLogin: (target: Target, host: Host) => string
   /** Told of every request whose route is known; its end is told by the record of the exchange. */
   readonly onRoute: (routeId: string) => void
   readonly localEndpoints: LocalEndpoints
@@ -62,7 +61,8 @@ interface Entered {
  * they find out is written into the visit, from which the access log, the metrics and the error answer are made.
  */
 export function createPipeline(parts: PipelineParts): Pipeline {
-  const enter = createEntrance(parts)
+  const rewriting = createRewriting(parts)
+  const enter = createEntrance(parts, rewriting)
   const lookUp = createSessionLookup(parts)
   const ascend = createAscent(parts)
   const descent = new Descent(parts)
@@ -74,7 +74,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const refusal = refuse(visit, { route, place, decision })
     if (refusal !== undefined) return { kind: 'answer', answer: refusal }
     const headers = ascend(visit, { route, place, cleaned, data, isLoggedIn: decision.loggedIn })
-    const target = parts.guardLogin(place.target, place.host)
+    const target = rewriting.targetFor(visit, place)
     return { kind: 'forward', route, place, framing, target, headers, subject }
   }
 
@@ -111,7 +111,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 }
 
 /** Steps 1 and 2. */
-function createEntrance(parts: PipelineParts): (visit: Visit) => Entrance {
+function createEntrance(parts: PipelineParts, rewriting: Rewriting): (visit: Visit) => Entrance {
   const readPlace = createPlaceReader(parts.isTrusted)
   return function enter(visit: Visit): Entrance {
     const framing = readFraming(visit.method, visit.httpVersion, visit.raw)
@@ -123,6 +123,7 @@ function createEntrance(parts: PipelineParts): (visit: Visit) => Entrance {
     parts.onRoute(route.id)
     const step = { route, place, framing }
     checkDemands(visit, step)
+    rewriting.apply(visit, step)
     return { kind: 'route', step }
   }
 }

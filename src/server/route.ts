@@ -1,5 +1,7 @@
 import type { AssertionIssuer } from '../assertion/issuer.ts'
+import type { AnswerRewrite } from '../http/answer-rewrite.ts'
 import type { RawHeaders } from '../http/headers.ts'
+import type { PathRewrite } from '../http/path-rewrite.ts'
 import type { Upstream } from '../proxy/upstream.ts'
 import type { AccessDecision, AccessSubject } from '../rules/access.ts'
 import type { Login } from '../rules/login.ts'
@@ -22,6 +24,12 @@ export interface Route extends RoutedRule {
   readonly upstreamHost: string | undefined
   /** Who owns the session cookie: the gateway alone, or the app beside it. */
   readonly sessionCookie: 'strip' | 'pass'
+  /** The servers behind it: two routes that have one in common lead to one app. */
+  readonly servers: ReadonlySet<string>
+  /** The path that goes up; undefined = the browser's. */
+  readonly pathRewrite: PathRewrite | undefined
+  /** Turns the app's addresses in an answer into the browser's; undefined = they are the same. */
+  readonly rewriteAnswer: AnswerRewrite | undefined
   /** Cuts from a request what no client may tell the app. */
   readonly cleanRequest: (raw: RawHeaders, peer: { readonly trusted: boolean }) => string[]
   /** Fixed lines for the app, for the browser. */

@@ -79,6 +79,8 @@ export class Visit implements Arrived, Departure {
   watcher: DepartureWatcher | undefined = undefined
   place: Place | undefined = undefined
   route: Route | undefined = undefined
+  /** What goes up, on a route that changes the path. */
+  upTarget: Target | undefined = undefined
   cookie: BroughtCookie | undefined = undefined
   /** Present once it is loaded, on routes with a session. */
   session: Session | undefined = undefined

@@ -74,6 +74,7 @@ test('a route has all that it says, and what its upstream says', () => {
       request: new Map([['X-Env', 'prod']]),
       response: new Map([['X-Frame-Options', 'DENY']]),
     },
+    rewrite: { stripPrefix: '', addPrefix: '', location: true, cookiePath: true, cookieDomains: new Map() },
     maxBodyBytes: 10 * 1024 * 1024,
     websocket: { origins: [], idleMs: 300_000 },
   })

@@ -10,6 +10,7 @@ import { checkLogin } from './login.ts'
 import { checkPatterns } from './patterns.ts'
 import { checkReachability } from './reachability.ts'
 import { checkReferences } from './references.ts'
+import { checkRewrites } from './rewrites.ts'
 import { checkSecrets } from './secrets.ts'
 import { checkStorage } from './storage.ts'
 import { warnOfStores } from './transport.ts'
@@ -31,6 +32,7 @@ export const checks: readonly Check[] = [
   checkAccess,
   checkHeaders,
   checkReachability,
+  checkRewrites,
   checkLogin,
   warnOfExposure,
   warnOfStores,

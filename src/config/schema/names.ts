@@ -3,6 +3,7 @@ import { textLike } from './scalars.ts'
 /** RFC 9110, section 5.6.2. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
+const DOMAIN = /^\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/
 const HEADER_VALUE = /^[!-~]([\t -~]*[!-~])?$/
 const DOTTED_PATH = /^[^.]+(\.[^.]+)*$/
 
@@ -14,6 +15,11 @@ export function name() {
 /** A cookie's name, RFC 6265, section 4.1.1. */
 export function cookieName() {
   return textLike(TOKEN, 'a cookie name: letters, digits and "-", "_", "." without spaces, quotes or separators')
+}
+
+/** A cookie's domain, RFC 6265, section 4.1.2.3; the dot before it means nothing. */
+export function cookieDomain() {
+  return textLike(DOMAIN, 'a domain such as example.com')
 }
 
 /** A header's name. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { headerName, headerValue, name, sessionPath } from './names.ts'
-import { choice, duration, list, mapping, nullable, oneOrMore, size, text } from './scalars.ts'
+import { cookieDomain, headerName, headerValue, name, sessionPath } from './names.ts'
+import { choice, duration, flag, list, mapping, nullable, oneOrMore, size, text } from './scalars.ts'
 import { routeLogin } from './signing.ts'
 import { include, writeback } from './upstreams.ts'
 
@@ -23,6 +23,19 @@ const headers = mapping({
   session: headerMap(sessionPath()).describe('Header name: path into the session. The app gets one value each'),
   request: headerMap(headerValue()).describe('Header name: value, sent to the app'),
   response: headerMap(headerValue()).describe('Header name: value, sent to the browser'),
+})
+
+const rewrite = mapping({
+  strip_prefix: text('a path such as /legacy')
+    .optional()
+    .describe('Cut from the path before it goes up, such as /legacy'),
+  add_prefix: text('a path such as /app').optional().describe('Put before what is left of the path, such as /app'),
+  location: flag().default(true).describe('Turn Location and Content-Location back into what browsers ask for'),
+  cookie_path: flag().default(true).describe('The same for Path of the app’s cookies'),
+  cookie_domain: z
+    .record(cookieDomain(), cookieDomain().nullable(), { error: 'a mapping of domains' })
+    .default({})
+    .describe('Domain of the app’s cookies: what it becomes; null = the host alone'),
 })
 
 const rule = {
@@ -76,6 +89,7 @@ export const routes = list(
     include: include.optional().describe('Keys in the assertion; absent = those of the upstream'),
     writeback: writeback.optional().describe('Narrows the upstream’s'),
     headers: headers.prefault({}).describe('Headers that the gateway sets'),
+    rewrite: rewrite.prefault({}).describe('Another path for the app than for the browser'),
     limits: limits.prefault({}).describe('Bounds of a request'),
     websocket: websocket.prefault({}).describe('false = no WebSockets'),
   }),

@@ -159,6 +159,34 @@ const errors: [why: string, text: string, message: RegExp][] = [
     ),
     /login page \/x is on the route x/,
   ],
+  // Rewriting
+  [
+    'a prefix that ends with a slash',
+    withRoutes(`id: x, match: { path: /x/* }, ${app}, auth: required, rewrite: { strip_prefix: /x/ }`),
+    /"\/x\/" is not a prefix: it ends with a slash/,
+  ],
+  [
+    'a prefix that is no path',
+    withRoutes(`id: x, match: { path: /x/* }, ${app}, auth: required, rewrite: { add_prefix: x }`),
+    /"x" is not a prefix: a path begins with/,
+  ],
+  [
+    'a prefix that climbs',
+    withRoutes(`id: x, match: { path: /x/* }, ${app}, auth: required, rewrite: { add_prefix: /../x }`),
+    /is not a prefix: .*dot segments/,
+  ],
+  [
+    'a prefix that not all paths of the route have',
+    withRoutes(`id: x, match: { path: [/x/*, /y] }, ${app}, auth: required, rewrite: { strip_prefix: /x }`),
+    /takes \/y, which does not begin with "\/x"/,
+  ],
+  [
+    'rewriting what can be read in several ways',
+    withRoutes(
+      `id: x, match: { path: /x/* }, ${app}, auth: required, ambiguous_paths: allow, rewrite: { strip_prefix: /x }`,
+    ),
+    /ambiguous_paths: allow and rewrite exclude each other/,
+  ],
 ]
 
 for (const [why, text, message] of errors) {

@@ -17,6 +17,11 @@ const warnings: [why: string, text: string, message: RegExp][] = [
     withRoutes(`id: x, match: { path: /x }, ${app}, session: none`),
     /"x" is open .*session: none/,
   ],
+  [
+    'a route whose paths another guards better for the same app',
+    withRoutes(`id: x, match: { path: /x/* }, ${app}, auth: public, rewrite: { strip_prefix: /x }`),
+    /\/x\/sample goes up as \/sample, which the route app guards better/,
+  ],
   ['no host', withSections('hosts: []'), /no host is named/],
   ['plain http', withSections('session: {}'), /plain http with cookie_secure: auto/],
   ['a cookie in plain text', withSections('session: { cookie_secure: false }'), /travels in plain text/],
