@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { type OperatorListener, openOperatorListener, type ReadyReport } from './admin/operator-listener.ts'
 import type { Config } from './config/config.ts'
 import { openHousekeeping } from './housekeeping.ts'
+import { compileTrust } from './http/addresses.ts'
 import { createChunkMeter } from './lib/chunk-memory.ts'
 import { systemClock } from './lib/clock.ts'
 import { explainRuntime } from './lib/runtime-floor.ts'
@@ -79,7 +80,11 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
   const handlers = handlersOf(config, { pipeline, sessions, log, metrics, tunnels, state })
   const operators = await openOperators(config, { stack, sessions, metrics, state, localCache })
   const listeners: Listener[] = []
-  for (const { address } of config.listen) listeners.push(stack.use(await openListener(address, handlers)))
+  const proxyProtocol = { isTrusted: compileTrust(config.trustedProxies) }
+  for (const listen of config.listen) {
+    const options = listen.proxyProtocol ? { proxyProtocol } : {}
+    listeners.push(stack.use(await openListener(listen.address, handlers, options)))
+  }
 
   announce(log, { listeners, operators, warnings: options.warnings })
   storeStates.tell()

@@ -14,7 +14,7 @@ export interface Config {
   /** The mode of the whole file. Each route carries its own in `access.mode`, already resolved. */
   readonly mode: 'enforce' | 'observe'
   /** At least one. */
-  readonly listen: readonly ListenConfig[]
+  readonly listen: readonly PublicListenConfig[]
   /**
    * `hosts`, lower-case, without port, `*.example.com` for one label. Empty = those that the routes name, or any if one
    * of them names none. Otherwise every host of a route is among them.
@@ -47,6 +47,12 @@ export interface ListenConfig {
   readonly address: ListenAddress
   /** As the file says it, for log lines. */
   readonly text: string
+}
+
+/** Where browsers come to. */
+export interface PublicListenConfig extends ListenConfig {
+  /** Connections begin with a header of the PROXY protocol, and come from trusted proxies only. Default false. */
+  readonly proxyProtocol: boolean
 }
 
 export interface SessionConfig {

@@ -21,7 +21,7 @@ export function resolveConfig(file: FileConfig, directories: Directories): Confi
   return {
     version: 1,
     mode: file.mode,
-    listen: file.listen.map(({ address }) => listener(address)),
+    listen: file.listen.map((listen) => ({ ...listener(listen.address), proxyProtocol: listen.proxy_protocol })),
     hosts: file.hosts.map((host) => host.toLowerCase()),
     workers: 1,
     trustedProxies: file.trusted_proxies,

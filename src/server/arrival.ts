@@ -11,12 +11,14 @@ export interface ArrivalParts {
   readonly response: ServerResponse
   /** Undefined on a Unix socket. */
   readonly peer: string | undefined
+  /** The browser's side is TLS. */
+  readonly isTls: boolean
   readonly clock: Clock
   readonly onChunk: ChunkMeter
 }
 
 /** What `node:http` found, as the rest of the house takes it. */
-export function visitOf({ request, response, peer, clock, onChunk }: ArrivalParts): Visit {
+export function visitOf({ request, response, peer, isTls, clock, onChunk }: ArrivalParts): Visit {
   const method = request.method ?? ''
   const arrived = {
     method,
@@ -24,7 +26,7 @@ export function visitOf({ request, response, peer, clock, onChunk }: ArrivalPart
     httpVersion: request.httpVersion,
     raw: request.rawHeaders,
     peer,
-    isTls: false,
+    isTls,
     body: request,
     onChunk,
   }

@@ -8,7 +8,8 @@ import type { Exchange } from '../observe/exchange.ts'
 import { visitOf } from './arrival.ts'
 import { createConversations, type Turn } from './conversation.ts'
 import { createHalfCloseWatch } from './half-close.ts'
-import { createUnparsedGuard } from './unparsed.ts'
+import { createProxyGate, type ProxyGate } from './proxy-gate.ts'
+import { createUnparsedGuard, refusedConnection } from './unparsed.ts'
 import type { UpgradeConnection } from './upgrade.ts'
 import type { Visit } from './visit.ts'
 
@@ -37,6 +38,11 @@ export interface Handlers {
   readonly onChunk: ChunkMeter
 }
 
+export interface ListenerOptions {
+  /** Every connection begins with a header of the PROXY protocol, and only trusted addresses may connect. Default no. */
+  readonly proxyProtocol?: { readonly isTrusted: (address: string | undefined) => boolean }
+}
+
 interface Arrived {
   readonly request: IncomingMessage
   readonly response: ServerResponse
@@ -57,8 +63,12 @@ export interface Listener extends AsyncDisposable {
  * `node:http` parses; what it lets through and should not is judged by `http/framing.ts` and its neighbours. Its own
  * limit on the number of headers is off, because it drops the surplus in silence while it still frames the body by it.
  */
-export async function openListener(address: ListenAddress, handlers: Handlers): Promise<Listener> {
-  const listener = new HttpListener(address, handlers)
+export async function openListener(
+  address: ListenAddress,
+  handlers: Handlers,
+  options: ListenerOptions = {},
+): Promise<Listener> {
+  const listener = new HttpListener(address, handlers, options)
   await listener.listen()
   return listener
 }
@@ -69,10 +79,11 @@ class HttpListener implements Listener {
   readonly #server: Server
   readonly #conversations = createConversations()
   readonly #sockets = new Set<Socket>()
+  readonly #gate: ProxyGate | undefined
   /** Upgrades that are neither refused nor open yet. */
   readonly #handshakes = new Set<Duplex>()
 
-  constructor(address: ListenAddress, handlers: Handlers) {
+  constructor(address: ListenAddress, handlers: Handlers, { proxyProtocol }: ListenerOptions) {
     this.#configured = address
     this.#handlers = handlers
     this.#server = createServer({
@@ -88,7 +99,9 @@ class HttpListener implements Listener {
     })
     this.#server.maxHeadersCount = 0
     const record = handlers.onRefused
-    const refuse = createUnparsedGuard(this.#conversations, { record, clock: handlers.clock })
+    const addressOf = (socket: Duplex): string => this.#addressOf(socket) ?? ''
+    const refuse = createUnparsedGuard(this.#conversations, { record, clock: handlers.clock, addressOf })
+    if (proxyProtocol !== undefined) this.#gate = this.#openGate(proxyProtocol.isTrusted)
     const service = { handlers, visitOf: this.#visit }
     const take = (request: IncomingMessage, response: ServerResponse): void =>
       this.#conversations.take(new HttpTurn({ request, response }, service))
@@ -121,6 +134,7 @@ class HttpListener implements Listener {
 
   async drain(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    this.#gate?.close()
     const startedMs = performance.now()
     const bytesBefore = new WeakMap<Socket, number>()
     // Answers say from now on that the connection ends; those that began before did not, so the looks go on.
@@ -135,6 +149,7 @@ class HttpListener implements Listener {
   }
 
   closeNow(): void {
+    this.#gate?.close()
     this.#server.closeAllConnections()
     for (const socket of this.#handshakes) socket.destroy()
   }
@@ -148,7 +163,8 @@ class HttpListener implements Listener {
 
   readonly #visit = ({ request, response }: Arrived): Visit => {
     const { onChunk, clock } = this.#handlers
-    return visitOf({ request, response, peer: this.#peerOf(request), onChunk, clock })
+    const isTls = this.#gate?.peerOf(request.socket)?.isTls ?? false
+    return visitOf({ request, response, peer: this.#addressOf(request.socket), isTls, onChunk, clock })
   }
 
   /** A switch of protocols behind requests that are under way has no place to be answered at: the connection ends. */
@@ -176,9 +192,27 @@ class HttpListener implements Listener {
     void upgrading.catch(() => socket.destroy()).finally(() => this.#handshakes.delete(socket))
   }
 
+  /** Who stands behind a connection: its peer, or whom the proxy in front names. */
+  #addressOf(socket: Duplex): string | undefined {
+    const proxied = this.#gate?.peerOf(socket)
+    return proxied === undefined ? this.#peerOf(socket) : proxied.address
+  }
+
   /** A TCP peer that is gone has no address any more; it must not pass for one on a Unix socket, which never had any. */
-  #peerOf(request: IncomingMessage): string | undefined {
-    return this.#configured.kind === 'unix' ? undefined : (request.socket.remoteAddress ?? 'unknown')
+  #peerOf(socket: Duplex): string | undefined {
+    if (this.#configured.kind === 'unix') return undefined
+    return 'remoteAddress' in socket && typeof socket.remoteAddress === 'string' ? socket.remoteAddress : 'unknown'
+  }
+
+  #openGate(isTrusted: (address: string | undefined) => boolean): ProxyGate {
+    return createProxyGate(this.#server, {
+      isTrusted,
+      addressOf: (socket) => this.#peerOf(socket),
+      onRefused: (socket, reason) => {
+        const { clock, onRefused } = this.#handlers
+        onRefused(refusedConnection(this.#peerOf(socket) ?? '', { clock, reason }))
+      },
+    })
   }
 
   /**

@@ -24,7 +24,11 @@ const LAST_WORDS_MS = 2_000
  */
 export function createUnparsedGuard(
   conversations: Conversations,
-  context: { readonly record: (exchange: Exchange) => void; readonly clock: Clock },
+  context: {
+    readonly record: (exchange: Exchange) => void
+    readonly clock: Clock
+    readonly addressOf: (socket: Duplex) => string
+  },
 ): (error: NodeJS.ErrnoException, socket: Duplex) => void {
   return function refuse(error, socket) {
     if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -36,7 +40,7 @@ export function createUnparsedGuard(
     const exchange = createExchange({
       requestId: createRequestId(),
       startedAt: context.clock(),
-      peerAddress: addressOf(socket),
+      peerAddress: context.addressOf(socket),
       method: '',
       scheme: 'http',
     })
@@ -65,8 +69,21 @@ export function createUnparsedGuard(
   }
 }
 
-function addressOf(socket: Duplex): string {
-  return 'remoteAddress' in socket && typeof socket.remoteAddress === 'string' ? socket.remoteAddress : ''
+/** The record of a connection that ended before anything on it was read as HTTP. */
+export function refusedConnection(
+  peerAddress: string,
+  { clock, reason }: { readonly clock: Clock; readonly reason: string },
+): Exchange {
+  const exchange = createExchange({
+    requestId: createRequestId(),
+    startedAt: clock(),
+    peerAddress,
+    method: '',
+    scheme: 'http',
+  })
+  const { code, message, proxyError } = new GatewayError('ERR_REQUEST_INVALID', `the connection was closed: ${reason}`)
+  exchange.error = { code, message, proxyError, facts: {} }
+  return exchange
 }
 
 function bareAnswer(refusal: GatewayError, exchange: Exchange): string {

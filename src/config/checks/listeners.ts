@@ -11,6 +11,7 @@ interface Listener {
 
 /** Addresses that cannot be opened, two listeners on one address, and an operator's listener that strangers can reach. */
 export function checkListeners(context: CheckContext): void {
+  checkProxyProtocol(context)
   const taken: ListenAddress[] = []
   for (const { path, text } of listenersOf(context.file)) {
     if (context.isUnsure(path)) continue
@@ -35,6 +36,21 @@ export function checkListeners(context: CheckContext): void {
         hint: 'use 127.0.0.1, and probes for health checks from outside',
       })
     }
+  }
+}
+
+/** Who may speak the PROXY protocol names the address of every visitor, so it must be said who that is. */
+function checkProxyProtocol(context: CheckContext): void {
+  const { listen, trusted_proxies: trusted } = context.file
+  for (const [at, { address: text, proxy_protocol: isOn }] of listen.entries()) {
+    const address = parseListenAddress(text, '/')
+    if (!isOn || address === undefined || context.isUnsure(['listen', at]) || context.isUnsure(['trusted_proxies']))
+      continue
+    if (trusted.some((entry) => (entry === 'unix') === (address.kind === 'unix'))) continue
+    context.error(['listen', at, 'proxy_protocol'], {
+      message: 'proxy_protocol takes connections from trusted_proxies only, and none of them can come to this address',
+      hint: `name your proxy: trusted_proxies: [${address.kind === 'unix' ? 'unix' : '10.0.0.5'}]`,
+    })
   }
 }
 

@@ -20,6 +20,9 @@ const tls = mapping({
 export const listen = list(
   mapping({
     address: address().describe('host:port, :port for all interfaces, or unix:/path'),
+    proxy_protocol: flag()
+      .default(false)
+      .describe('Connections begin with a header of the PROXY protocol, v1 or v2, and come from trusted_proxies only'),
     tls: tls.optional().describe('Not supported by this version: end TLS in front of the gateway'),
   }),
   'a list of addresses: [{ address: 127.0.0.1:8080 }]',

@@ -13,7 +13,7 @@ test('the smallest file has every default', async () => {
   assert.deepEqual(config, {
     version: 1,
     mode: 'enforce',
-    listen: [{ address: { kind: 'tcp', host: '127.0.0.1', port: 8080 }, text: '127.0.0.1:8080' }],
+    listen: [{ address: { kind: 'tcp', host: '127.0.0.1', port: 8080 }, text: '127.0.0.1:8080', proxyProtocol: false }],
     hosts: [],
     workers: 1,
     trustedProxies: [],
@@ -79,6 +79,7 @@ test('the smallest file has every default', async () => {
         include: undefined,
         writeback: { allow: [], commands: [] },
         headers: { session: new Map(), request: new Map(), response: new Map() },
+        rewrite: { stripPrefix: '', addPrefix: '', location: true, cookiePath: true, cookieDomains: new Map() },
         maxBodyBytes: undefined,
         websocket: { origins: [], idleMs: 300_000 },
       },

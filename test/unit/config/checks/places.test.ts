@@ -28,6 +28,16 @@ const errors: [why: string, text: string, message: RegExp][] = [
     withSections('probes: { listen: "0.0.0.0:9901" }'),
     /taken by another/,
   ],
+  [
+    'the PROXY protocol with nobody to speak it',
+    withSections('listen: [{ address: ":80", proxy_protocol: true }]'),
+    /proxy_protocol takes connections from trusted_proxies only/,
+  ],
+  [
+    'the PROXY protocol on a port, and only a socket is trusted',
+    withSections('listen: [{ address: ":80", proxy_protocol: true }]', 'trusted_proxies: [unix]'),
+    /proxy_protocol takes connections from trusted_proxies only/,
+  ],
   // Names
   [
     'an upstream that is not there',
