@@ -11,6 +11,7 @@ import { createAccessLog } from './observe/access-log.ts'
 import { failureFields } from './observe/failure.ts'
 import { type OpenLog, openLog } from './observe/log.ts'
 import { createMetrics, type Metrics } from './observe/metrics.ts'
+import type { ServerState } from './proxy/standing.ts'
 import { RequestHandlers } from './server/handlers.ts'
 import { type Handlers, type Listener, openListener } from './server/listener.ts'
 import type { Pipeline } from './server/pipeline.ts'
@@ -75,8 +76,15 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
 
   const tunnels = createTunnels()
   const generatedKey = config.signing.keys.generated ? await readGeneratedSigningKey() : undefined
-  const { pipeline, upstreams } = stack.use(wire(config, { sessions, generatedKey, onRoute: metrics.requestRouted }))
-  for (const [name, upstream] of upstreams) metrics.watchUpstream(name, () => upstream.stats())
+  const { pipeline, upstreams } = stack.use(
+    wire(config, {
+      sessions,
+      generatedKey,
+      onRoute: metrics.requestRouted,
+      onServerState: (upstream, state) => noteServer(log, upstream, state),
+    }),
+  )
+  for (const upstream of upstreams.values()) metrics.watchUpstream(upstream)
   const handlers = handlersOf(config, { pipeline, sessions, log, metrics, tunnels, state })
   const operators = await openOperators(config, { stack, sessions, metrics, state, localCache })
   const listeners: Listener[] = []
@@ -209,6 +217,13 @@ function noteIndex({ log, metrics }: { log: OpenLog; metrics: Metrics }, isUp: b
   metrics.stores.up('user_index', isUp)
   if (isUp) log.info('index of users is up again')
   else log.error('index of users is down, it may lack sessions', failureFields(cause))
+}
+
+/** One line per change of state; what else failed there stands in the access log. */
+function noteServer(log: OpenLog, upstream: string, { server, isUp, source, cause }: ServerState): void {
+  const facts = { 'upstream.name': upstream, 'upstream.address': server, source }
+  if (isUp) log.info('upstream server is up again', facts)
+  else log.warn('upstream server is left out', { ...facts, ...failureFields(cause) })
 }
 
 /** The first line on stdout is the one that supervisors and tests wait for; warnings come after it. */

@@ -2,7 +2,7 @@ import { type AssertionIssuer, createAssertionIssuer } from './assertion/issuer.
 import { publicKeySet } from './assertion/jwks.ts'
 import { readSigningKeys, type SigningKeySpec } from './assertion/keys.ts'
 import { compilePlainHeaders } from './assertion/plain-headers.ts'
-import type { Config, RouteConfig, UpstreamConfig } from './config/config.ts'
+import type { Config, RouteConfig } from './config/config.ts'
 import { type AnswerRewrite, compileAnswerRewrite } from './http/answer-rewrite.ts'
 import { compileClientHeaderFilter } from './http/client-headers.ts'
 import type { RawHeaders } from './http/headers.ts'
@@ -60,8 +60,7 @@ function compileRoute(config: Config, route: RouteConfig, parts: RouteParts): Ro
     login: createLogin(route.login),
     upstream,
     idleMs: upstreamConfig.timeouts.idleMs,
-    upstreamHost: upstreamConfig.passHost ? undefined : hostOf(upstreamConfig),
-    servers: new Set(upstreamConfig.servers.map(({ origin }) => origin)),
+    servers: new Set(upstreamConfig.servers),
     pathRewrite,
     rewriteAnswer: answerRewriteOf(config, { route, pathRewrite, passHost: upstreamConfig.passHost }),
     sessionCookie: upstreamConfig.sessionCookie,
@@ -107,12 +106,6 @@ function issuerOf(config: Config, route: RouteConfig, parts: RouteParts): Assert
     include: route.include ?? null,
     plainHeaders: compilePlainHeaders(route.headers.session),
   })
-}
-
-function hostOf({ servers }: UpstreamConfig): string {
-  const [first] = servers
-  if (first === undefined) throw new TypeError('an upstream has a server')
-  return new URL(first.origin).host
 }
 
 function linesOf(headers: ReadonlyMap<string, string>): RawHeaders {

@@ -2,6 +2,7 @@ import type { Config } from './config/config.ts'
 import { compileTrust } from './http/addresses.ts'
 import { systemClock } from './lib/clock.ts'
 import { openUpstream } from './proxy/forward.ts'
+import type { ServerState } from './proxy/standing.ts'
 import type { Upstream } from './proxy/upstream.ts'
 import { compileRoutes, jwksText, signingKeySpecs } from './route-parts.ts'
 import { compileLoginGuard, createLogin, type LoginRules } from './rules/login.ts'
@@ -16,6 +17,8 @@ export interface WiringParts {
   /** The secret that signs where the configuration names no keys. */
   readonly generatedKey: string | undefined
   readonly onRoute: (routeId: string) => void
+  /** Told of the upstream by name when one of its servers is left out of the choice, and when it is back. */
+  readonly onServerState?: (upstream: string, state: ServerState) => void
 }
 
 /** A pipeline with the upstreams that it sends to; disposing closes their connections. */
@@ -28,8 +31,8 @@ export interface Wired extends AsyncDisposable {
 }
 
 /** From a configuration to the way of a request. Nothing listens yet, and no upstream is called. */
-export function wire(config: Config, { sessions, generatedKey, onRoute }: WiringParts): Wired {
-  const upstreams = openUpstreams(config)
+export function wire(config: Config, { sessions, generatedKey, onRoute, onServerState }: WiringParts): Wired {
+  const upstreams = openUpstreams(config, onServerState)
   const keys = signingKeySpecs(config, generatedKey)
   const routes = compileRoutes(config, { upstreams, keys })
   const { cookie, store, identity, publicId, engine } = sessions
@@ -71,10 +74,12 @@ function distinctLogins({ routes }: Config): LoginRules[] {
   return [...new Map(routes.map(({ login }) => [JSON.stringify(login), login])).values()]
 }
 
-function openUpstreams(config: Config): ReadonlyMap<string, Upstream> {
+function openUpstreams(config: Config, onState: WiringParts['onServerState']): ReadonlyMap<string, Upstream> {
   const upstreams = new Map<string, Upstream>()
-  for (const { name, servers, timeouts, retries } of config.upstreams.values()) {
-    upstreams.set(name, openUpstream({ name, servers: servers.map(({ origin }) => origin), timeouts, retries }))
+  for (const { name, servers, ...settings } of config.upstreams.values()) {
+    const { balance, passHost, timeouts, retries } = settings
+    const tell = (state: ServerState): void => onState?.(name, state)
+    upstreams.set(name, openUpstream({ name, servers, balance, passHost, timeouts, retries, onState: tell }))
   }
   return upstreams
 }

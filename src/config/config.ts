@@ -225,21 +225,16 @@ export interface LoginConfig {
 
 export interface UpstreamConfig {
   readonly name: string
-  /** Exactly one in this version. */
-  readonly servers: readonly UpstreamServerConfig[]
+  /** Origins, `http://host:port`: lower-case, without the port when it is 80. At least one. */
+  readonly servers: readonly string[]
+  /** Which of them a request goes to. Default `round_robin`. */
+  readonly balance: 'round_robin' | 'least_conn' | 'hash_session'
   /** Send the browser's Host; else the server's. Default true. */
   readonly passHost: boolean
   readonly sessionCookie: 'strip' | 'pass'
   readonly timeouts: { readonly connectMs: number; readonly firstByteMs: number; readonly idleMs: number }
   /** Further attempts of idempotent methods before the first response byte. Default 1. */
   readonly retries: number
-}
-
-export interface UpstreamServerConfig {
-  /** `http://host:port`, lower-case, without the port when it is 80. */
-  readonly origin: string
-  readonly host: string
-  readonly port: number
 }
 
 /** Satisfies `RoutedRule` of `rules/`, so the list goes into the route table as it is. */

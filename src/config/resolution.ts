@@ -107,8 +107,9 @@ function resolveUpstream(name: string, upstream: FileConfig['upstreams'][string]
     servers: upstream.servers.map((text) => {
       const server = parseUpstreamServer(text)
       if (server?.kind !== 'http') return impossible(`the server of ${name}`)
-      return { origin: server.origin, host: server.host, port: server.port }
+      return server.origin
     }),
+    balance: upstream.balance,
     passHost: upstream.pass_host,
     sessionCookie: upstream.session_cookie,
     timeouts: {

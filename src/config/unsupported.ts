@@ -27,10 +27,6 @@ export const unsupported: readonly Gap[] = [
     remark: { message: `more than one worker ${notYet}`, hint: 'write workers: 1' },
   },
   {
-    find: (file) => eachUpstream(file, (upstream, path) => when(upstream.servers.length > 1, [...path, 'servers', 1])),
-    remark: { message: `more than one server for an upstream ${notYet}`, hint: 'name one, or put a balancer between' },
-  },
-  {
     find: (file) => serversOf(file, 'https'),
     remark: { message: `https to the app ${notYet}`, hint: 'use http:// to an address in your own network' },
   },
@@ -47,10 +43,6 @@ export const withoutEffect: readonly Gap[] = [
   {
     find: (file) => eachUpstream(file, ({ health }, path) => when(health !== undefined, [...path, 'health'])),
     remark: { message: `health ${noEffect}`, hint: 'an app that is down is answered with 502', atKey: true },
-  },
-  {
-    find: (file) => eachUpstream(file, ({ balance }, path) => when(balance !== 'round_robin', [...path, 'balance'])),
-    remark: { message: `balance ${noEffect}`, hint: 'an upstream has one server', atKey: true },
   },
   {
     find: ({ admin }) => when(admin !== 'off' && admin.token !== undefined, ['admin', 'token']),

@@ -1,8 +1,6 @@
-import type { UpstreamServerConfig } from './config.ts'
-
 /** What an entry of `servers` names; `kind` other than `http` is known but not supported yet. */
 export type UpstreamServer =
-  | ({ readonly kind: 'http' } & UpstreamServerConfig)
+  | { readonly kind: 'http'; readonly origin: string }
   | { readonly kind: 'https' }
   | { readonly kind: 'unix' }
 
@@ -12,5 +10,5 @@ export function parseUpstreamServer(text: string): UpstreamServer | undefined {
   const url = URL.parse(text)
   if (url === null || !/^https?:\/\/[^/?#@\\\s]+\/?$/i.test(text)) return undefined
   if (url.protocol === 'https:') return { kind: 'https' }
-  return { kind: 'http', origin: url.origin, host: url.hostname, port: url.port === '' ? 80 : Number(url.port) }
+  return { kind: 'http', origin: url.origin }
 }

@@ -1,4 +1,4 @@
-import { Gauge, type Registry } from 'prom-client'
+import { Counter, Gauge, type Registry } from 'prom-client'
 import { httpSeconds } from './buckets.ts'
 import type { Exchange, UpstreamAttempt, UpstreamFacts } from './exchange.ts'
 import { statusLabel } from './labels.ts'
@@ -7,8 +7,8 @@ import { createCounter, createHistogram } from './series.ts'
 /** The back side: what apps were asked and how they did. */
 export interface UpstreamMetrics {
   record(exchange: Exchange): void
-  /** Reads the connections of that upstream at every scrape. */
-  watch(upstream: string, connections: () => ConnectionCounts): void
+  /** Reads the connections and the servers of that upstream at every scrape. */
+  watch(upstream: WatchedUpstream): void
 }
 
 /** Connections to the servers of one upstream. */
@@ -18,9 +18,17 @@ export interface ConnectionCounts {
   readonly pending: number
 }
 
+/** An upstream, as far as metrics look at it. */
+export interface WatchedUpstream {
+  readonly name: string
+  stats(): ConnectionCounts
+  servers(): readonly { readonly server: string; readonly isUp: boolean; readonly ejections: number }[]
+}
+
 export function createUpstreamMetrics(registry: Registry): UpstreamMetrics {
-  const watched = new Map<string, () => ConnectionCounts>()
+  const watched = new Map<string, WatchedUpstream>()
   addConnections(registry, watched)
+  addServers(registry, watched)
   const metrics = createAll(registry)
 
   function recordAttempt(upstream: string, { status, firstByteMs, error }: UpstreamAttempt): void {
@@ -30,7 +38,7 @@ export function createUpstreamMetrics(registry: Registry): UpstreamMetrics {
   }
 
   return {
-    watch: (upstream, connections) => void watched.set(upstream, connections),
+    watch: (upstream) => void watched.set(upstream.name, upstream),
     record({ upstream }) {
       if (upstream === undefined) return
       for (const attempt of upstream.attempts) recordAttempt(upstream.name, attempt)
@@ -47,15 +55,44 @@ function retryOutcome({ attempts, retryBudgetExhausted }: UpstreamFacts): string
   return attempts.at(-1)?.error === undefined ? 'success' : 'fail'
 }
 
-function addConnections(registry: Registry, watched: ReadonlyMap<string, () => ConnectionCounts>): void {
+function addConnections(registry: Registry, watched: ReadonlyMap<string, WatchedUpstream>): void {
   new Gauge({
     name: 'sessiongate_upstream_connections',
     help: 'Connections to an upstream: with an exchange under way, kept for later, being opened.',
     labelNames: ['upstream', 'state'],
     registers: [registry],
     collect() {
-      for (const [upstream, connections] of watched) {
-        for (const [state, count] of Object.entries(connections())) this.set({ upstream, state }, count)
+      for (const [upstream, source] of watched) {
+        for (const [state, count] of Object.entries(source.stats())) this.set({ upstream, state }, count)
+      }
+    },
+  })
+}
+
+function addServers(registry: Registry, watched: ReadonlyMap<string, WatchedUpstream>): void {
+  new Gauge({
+    name: 'sessiongate_upstream_server_up',
+    help: 'Whether a server takes part (1), or is left out (0) for failed requests or failed health checks.',
+    labelNames: ['upstream', 'server'],
+    registers: [registry],
+    // A sum over workers would be no yes or no.
+    aggregator: 'min',
+    collect() {
+      this.reset()
+      for (const [upstream, source] of watched) {
+        for (const { server, isUp } of source.servers()) this.set({ upstream, server }, isUp ? 1 : 0)
+      }
+    },
+  })
+  new Counter({
+    name: 'sessiongate_upstream_server_ejected_total',
+    help: 'How often a server was left out because requests to it failed.',
+    labelNames: ['upstream', 'server'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [upstream, source] of watched) {
+        for (const { server, ejections } of source.servers()) this.inc({ upstream, server }, ejections)
       }
     },
   })

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { AnswerHead } from './answer-head.ts'
+import { readServerAddress, type ServerAddress } from './server-address.ts'
 import type { UpstreamOptions, UpstreamRequest, UpstreamStats, UpstreamTimeouts } from './upstream.ts'
 
 /** How an attempt failed, as far as it decides whether there may be another one. */
@@ -8,6 +9,8 @@ export interface AttemptFailure {
   readonly error: unknown
   /** A kept connection turned out to be closed before anything was written: that was no attempt. */
   readonly isUnused: boolean
+  /** No connection came to stand: nothing of the request, and of its body, has left the house. */
+  readonly isUnconnected: boolean
   /** The connection was refused, or was cut before the first byte of an answer. */
   readonly wasCutUnanswered: boolean
 }
@@ -27,8 +30,9 @@ export interface Attempt {
 
 /** One server of an upstream and the connections to it. */
 export interface Server extends AsyncDisposable {
-  /** `http://host:port` or `https://host:port`. */
-  readonly origin: string
+  readonly address: ServerAddress
+  /** Connections in use or being opened. */
+  readonly load: number
   /** Never throws, but for a request that must not leave the house. */
   send(attempt: Attempt): void
   stats(): UpstreamStats
@@ -37,8 +41,9 @@ export interface Server extends AsyncDisposable {
 export interface ServerOptions {
   /** The upstream's name, for the facts of errors. */
   readonly name: string
-  /** The server. */
-  readonly origin: string
+  readonly address: ServerAddress
+  /** The Host that goes up; undefined: the request's. */
+  readonly ownHost: string | undefined
   readonly timeouts: UpstreamTimeouts
   readonly maxHeaderBytes: number
 }
@@ -47,6 +52,7 @@ const DEFAULT_MAX_HEADER_BYTES = 32 * 1024
 
 /** What one of the servers of an upstream needs to know of it. */
 export function serverOptions(origin: string, options: UpstreamOptions): ServerOptions {
-  const { name, timeouts, maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options
-  return { name, origin, timeouts, maxHeaderBytes }
+  const { name, timeouts, passHost = true, maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options
+  const address = readServerAddress(origin)
+  return { name, address, ownHost: passHost ? undefined : address.authority, timeouts, maxHeaderBytes }
 }

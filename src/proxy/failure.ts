@@ -126,3 +126,20 @@ export function shuttingDown(): GatewayError {
 function timeout(message: string, proxyError: ProxyErrorType, facts: Place): GatewayError {
   return new GatewayError('ERR_UPSTREAM_TIMEOUT', message, { facts, proxyError })
 }
+
+/** Nobody listens there, or whoever does closed the connection before it stood. */
+export function isRefusal(error: unknown): boolean {
+  if (!(error instanceof GatewayError)) return false
+  return error.proxyError === 'connection_refused' || error.proxyError === 'connection_terminated'
+}
+
+const faults: ReadonlySet<ErrorCode> = new Set([
+  'ERR_UPSTREAM_UNREACHABLE',
+  'ERR_UPSTREAM_TIMEOUT',
+  'ERR_UPSTREAM_PROTOCOL',
+])
+
+/** It was the server's doing, and not the browser's or ours. */
+export function isServerFault(error: unknown): error is GatewayError {
+  return error instanceof GatewayError && faults.has(error.code)
+}

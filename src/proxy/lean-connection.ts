@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { connectFailure, connectTimeout, type Place } from './failure.ts'
 import type { Llhttp } from './llhttp.ts'
 import { ResponseParser } from './response-parser.ts'
+import type { ServerAddress } from './server-address.ts'
 import { type Ticker, ticksFor } from './ticker.ts'
 
 /**
@@ -33,8 +34,7 @@ export interface ConnectionUser {
 
 /** What all connections to a server have in common. */
 export interface ConnectionHouse {
-  readonly host: string
-  readonly port: number
+  readonly address: Pick<ServerAddress, 'target'>
   readonly facts: Place
   readonly connectTicks: number
   readonly maxHeaderBytes: number
@@ -73,8 +73,7 @@ export class LeanConnection {
     this.dueTick = house.ticker.count + house.connectTicks
     this.parser = new ResponseParser(house.llhttp, house.maxHeaderBytes, (from, to) => this.user?.onChunkData(from, to))
     this.socket = connect({
-      host: house.host,
-      port: house.port,
+      ...house.address.target,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: 60_000,

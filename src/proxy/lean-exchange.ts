@@ -1,12 +1,12 @@
-import { GatewayError } from '../errors.ts'
 import { AnswerBody } from './answer-body.ts'
 import { type AnswerHead, readAnswerHead } from './answer-head.ts'
-import type { Attempt } from './attempt.ts'
+import type { Attempt, AttemptFailure } from './attempt.ts'
 import {
   answerStalled,
   exchangeFailure,
   headersTooLarge,
   informationRefusal,
+  isRefusal,
   malformedAnswer,
   requestStalled,
   unanswered,
@@ -267,7 +267,7 @@ export class LeanExchange implements ConnectionUser, DepartureWatcher, Startable
   }
 
   onUnreachable(error: unknown): void {
-    this.#fail({ error, wasCutUnanswered: isRefusal(error) })
+    this.#fail({ error, isUnconnected: true, wasCutUnanswered: isRefusal(error) })
   }
 
   onDue(): void {
@@ -282,12 +282,12 @@ export class LeanExchange implements ConnectionUser, DepartureWatcher, Startable
     this.#fail({ error })
   }
 
-  #fail({ error, isUnused = false, wasCutUnanswered = false }: Failing): void {
+  #fail({ error, isUnused = false, isUnconnected = false, wasCutUnanswered = false }: Failing): void {
     if (this.#isOver) return
     const body = this.#body
     this.#end()
     this.#connection.discard()
-    if (body === undefined) this.#attempt.failed({ error, isUnused, wasCutUnanswered })
+    if (body === undefined) this.#attempt.failed({ error, isUnused, isUnconnected, wasCutUnanswered })
     else body.destroy(error instanceof Error ? error : new Error('aborted', { cause: error }))
   }
 
@@ -299,16 +299,7 @@ export class LeanExchange implements ConnectionUser, DepartureWatcher, Startable
   }
 }
 
-interface Failing {
-  readonly error: unknown
-  readonly isUnused?: boolean
-  readonly wasCutUnanswered?: boolean
-}
-
-function isRefusal(error: unknown): boolean {
-  if (!(error instanceof GatewayError)) return false
-  return error.proxyError === 'connection_refused' || error.proxyError === 'connection_terminated'
-}
+type Failing = Pick<AttemptFailure, 'error'> & Partial<AttemptFailure>
 
 /** How long the connection may be kept, 0 for not at all. */
 function keepTime(saidSeconds: number | undefined): number {

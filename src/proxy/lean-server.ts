@@ -5,6 +5,7 @@ import { createExchangeTimes, type ExchangeTimes, LeanExchange } from './lean-ex
 import { Llhttp } from './llhttp.ts'
 import { LookedAt } from './looked-at.ts'
 import { requestHead } from './request-head.ts'
+import type { ServerAddress } from './server-address.ts'
 import { createTicker, ticksFor } from './ticker.ts'
 import type { UpstreamStats } from './upstream.ts'
 
@@ -12,13 +13,11 @@ import type { UpstreamStats } from './upstream.ts'
 const READ_BYTES = 64 * 1024
 
 /**
- * One `http://` server, with the connections to it. It has no upper limit of them: what is asked for is bounded where
+ * One server of plain HTTP, with the connections to it. It has no upper limit of them: what is asked for is bounded where
  * clients are accepted.
  */
 export class LeanServer implements Server, ConnectionHouse {
-  readonly origin: string
-  readonly host: string
-  readonly port: number
+  readonly address: ServerAddress
   readonly facts: { readonly upstream: string; readonly server: string }
   readonly connectTicks: number
   readonly maxHeaderBytes: number
@@ -26,6 +25,7 @@ export class LeanServer implements Server, ConnectionHouse {
   readonly llhttp = new Llhttp(READ_BYTES)
   readonly buffer = Buffer.allocUnsafeSlow(READ_BYTES)
   readonly #times: ExchangeTimes
+  readonly #ownHost: string | undefined
   readonly #lookedAt = new LookedAt()
   /** The one used last is at the end. */
   readonly #idle: LeanConnection[] = []
@@ -34,19 +34,17 @@ export class LeanServer implements Server, ConnectionHouse {
   #onAllClosed: (() => void) | undefined
   #isClosed = false
 
-  constructor({ name, origin, timeouts, maxHeaderBytes }: ServerOptions) {
-    const url = new URL(origin)
-    this.origin = origin
-    this.host = url.hostname.replace(/^\[|\]$/g, '')
-    this.port = Number(url.port || 80)
-    this.facts = { upstream: name, server: origin }
+  constructor({ name, address, ownHost, timeouts, maxHeaderBytes }: ServerOptions) {
+    this.address = address
+    this.#ownHost = ownHost
+    this.facts = { upstream: name, server: address.label }
     this.connectTicks = ticksFor(timeouts.connectMs)
     this.maxHeaderBytes = maxHeaderBytes
     this.#times = createExchangeTimes(timeouts)
   }
 
   send(attempt: Attempt): void {
-    const head = requestHead(attempt.request)
+    const head = requestHead(attempt.request, this.#ownHost)
     if (this.#isClosed) throw shuttingDown()
     const kept = attempt.isFresh ? undefined : this.#idle.pop()
     const connection = kept ?? this.#connect()
@@ -55,6 +53,10 @@ export class LeanServer implements Server, ConnectionHouse {
     if (kept === undefined) return
     kept.dueTick = NEVER
     this.#lookedAt.add(exchange)
+  }
+
+  get load(): number {
+    return this.#open.size - this.#idle.length
   }
 
   stats(): UpstreamStats {

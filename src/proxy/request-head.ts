@@ -32,9 +32,10 @@ export function noBody(method: string): string {
  *
  * What is refused here the floors above have made sure of long before; if not, the request must not leave the house.
  *
+ * @param ownHost stands in place of the request's `Host`, where it is given
  * @throws {TypeError} for a head that would be read as something else than what was decided upon.
  */
-export function requestHead({ method, target, headers }: UpstreamRequest): string {
+export function requestHead({ method, target, headers }: UpstreamRequest, ownHost?: string): string {
   requireRequestLine(method, target)
   let host: string | undefined
   let lines = ''
@@ -47,7 +48,7 @@ export function requestHead({ method, target, headers }: UpstreamRequest): strin
     if (kind === 'passed on') lines += `${name}: ${value}\r\n`
     else if (kind === 'host') {
       if (host !== undefined) throw oneHost()
-      host = value
+      host = ownHost ?? value
     }
   }
   if (host === undefined) throw oneHost()
@@ -76,7 +77,8 @@ function oneHost(): TypeError {
   return new TypeError('the request needs exactly one Host')
 }
 
-function isHost(name: string): boolean {
+/** Whether it is the line of which a request has exactly one. */
+export function isHost(name: string): boolean {
   return name.length === 4 && name.toLowerCase() === 'host'
 }
 

@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { connect as connectTls, TLSSocket } from 'node:tls'
 import { Client } from 'undici'
 import { connectFailure, connectTimeout, type Place, shuttingDown } from './failure.ts'
+import type { ServerAddress } from './server-address.ts'
 import { ClientGoneError, type Departure } from './upstream.ts'
 
 /**
@@ -12,8 +13,7 @@ import { ClientGoneError, type Departure } from './upstream.ts'
 const KEEP_ALIVE_MS = 4_000
 
 export interface ConnectionOptions {
-  /** `http://host:port` or `https://host:port`. */
-  readonly server: string
+  readonly address: ServerAddress
   readonly connectMs: number
   readonly maxHeaderBytes: number
   readonly facts: Place
@@ -136,14 +136,11 @@ function createClient(socket: Socket, { maxHeaderBytes }: ConnectionOptions): Cl
   })
 }
 
-function createSocket({ server }: ConnectionOptions): Socket {
-  const url = new URL(server)
-  const isTls = url.protocol === 'https:'
-  const host = url.hostname.replace(/^\[|\]$/g, '')
-  const address = { host, port: Number(url.port || (isTls ? 443 : 80)) }
+function createSocket({ address: { isTls, target } }: ConnectionOptions): Socket {
+  const host = 'host' in target ? target.host : ''
   const socket = isTls
-    ? connectTls({ ...address, ALPNProtocols: ['http/1.1'], ...(isIP(host) === 0 ? { servername: host } : {}) })
-    : connectTcp({ ...address, keepAlive: true, keepAliveInitialDelay: 60_000 })
+    ? connectTls({ ...target, ALPNProtocols: ['http/1.1'], ...(isIP(host) === 0 ? { servername: host } : {}) })
+    : connectTcp({ ...target, keepAlive: true, keepAliveInitialDelay: 60_000 })
   // It stays for the life of the socket: undici listens only while it owns it.
   return socket.setNoDelay(true).on('error', () => {})
 }

@@ -7,7 +7,7 @@ import { type AnswerHead, linesOf, readAnswerHead } from './answer-head.ts'
 import { createDeadline } from './deadline.ts'
 import { answerStalled, codeOf, exchangeFailure, informationRefusal, requestStalled, unanswered } from './failure.ts'
 import { createRequestBody } from './request-body.ts'
-import { isOwnedByConnection } from './request-head.ts'
+import { isHost, isOwnedByConnection } from './request-head.ts'
 import type { Connection } from './undici-connection.ts'
 import { ClientGoneError, type UpstreamRequest, type UpstreamTimeouts } from './upstream.ts'
 
@@ -27,6 +27,8 @@ export type Outcome =
 export interface ExchangeOptions {
   readonly connection: Connection
   readonly request: UpstreamRequest
+  /** The Host that goes up; undefined: the request's. */
+  readonly ownHost: string | undefined
   readonly timeouts: UpstreamTimeouts
   /** Asks for a change to the WebSocket protocol. */
   readonly isUpgrade: boolean
@@ -41,6 +43,7 @@ export function runExchange(options: ExchangeOptions): Promise<Outcome> {
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #connection: Connection
   readonly #request: UpstreamRequest
+  readonly #ownHost: string | undefined
   readonly #timeouts: UpstreamTimeouts
   readonly #isUpgrade: boolean
   readonly #deadline = createDeadline()
@@ -54,9 +57,10 @@ class Exchange implements Dispatcher.DispatchHandler {
   #isEarly = false
   #isOver = false
 
-  constructor({ connection, request, timeouts, isUpgrade }: ExchangeOptions) {
+  constructor({ connection, request, ownHost, timeouts, isUpgrade }: ExchangeOptions) {
     this.#connection = connection
     this.#request = request
+    this.#ownHost = ownHost
     this.#timeouts = timeouts
     this.#isUpgrade = isUpgrade
   }
@@ -82,7 +86,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       {
         path: target,
         method,
-        headers: linesToSend(this.#request),
+        headers: linesToSend(this.#request, this.#ownHost),
         body: this.#requestBody ?? null,
         upgrade: this.#isUpgrade ? 'websocket' : null,
       },
@@ -226,11 +230,12 @@ function isMisuse(error: unknown): boolean {
   return codeOf(error) === 'UND_ERR_INVALID_ARG' || codeOf(error) === 'UND_ERR_NOT_SUPPORTED'
 }
 
-function linesToSend({ headers, contentLength, body }: UpstreamRequest): string[] {
+function linesToSend({ headers, contentLength, body }: UpstreamRequest, ownHost: string | undefined): string[] {
   const lines: string[] = []
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] ?? ''
-    if (!isOwnedByConnection(name)) lines.push(name, headers[i + 1] ?? '')
+    if (isOwnedByConnection(name)) continue
+    lines.push(name, ownHost !== undefined && isHost(name) ? ownHost : (headers[i + 1] ?? ''))
   }
   if (body !== null && contentLength !== undefined) lines.push('content-length', String(contentLength))
   return lines

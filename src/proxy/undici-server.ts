@@ -1,37 +1,41 @@
-import { GatewayError } from '../errors.ts'
 import type { Attempt, AttemptFailure, Server, ServerOptions } from './attempt.ts'
+import { isRefusal } from './failure.ts'
 import { requireSendable } from './request-head.ts'
 import { createConnectionPool } from './undici-connection.ts'
 import { type Outcome, runExchange } from './undici-exchange.ts'
 
 /** One server, spoken to by undici: `https://`, and whatever asks for a change of the protocol. */
-export function createUndiciServer({ name, origin, timeouts, maxHeaderBytes }: ServerOptions): Server {
+export function createUndiciServer({ name, address, ownHost, timeouts, maxHeaderBytes }: ServerOptions): Server {
   const pool = createConnectionPool({
-    server: origin,
+    address,
     connectMs: timeouts.connectMs,
     maxHeaderBytes,
-    facts: { upstream: name, server: origin },
+    facts: { upstream: name, server: address.label },
   })
 
   async function send(attempt: Attempt): Promise<void> {
     const { request, isFresh, isUpgrade } = attempt
     const { client } = request
     const connection = await pool.acquire({ isFresh, client }).catch((error: unknown) => {
-      attempt.failed({ error, isUnused: false, wasCutUnanswered: isRefusal(error) })
+      attempt.failed({ error, isUnused: false, isUnconnected: true, wasCutUnanswered: isRefusal(error) })
     })
     if (connection === undefined) return
-    const outcome = await runExchange({ connection, request, timeouts, isUpgrade })
+    const outcome = await runExchange({ connection, request, ownHost, timeouts, isUpgrade })
     if (outcome.kind === 'answer') attempt.answered(outcome.head, outcome.body)
     else if (outcome.kind === 'switched') attempt.switched(outcome.headers, outcome.socket)
     else attempt.failed(failureOf(outcome, connection.isReused))
   }
 
   return {
-    origin,
+    address,
+    get load() {
+      const { active, pending } = pool.stats()
+      return active + pending
+    },
     send(attempt) {
       requireSendable(attempt.request)
       send(attempt).catch((error: unknown) => {
-        attempt.failed({ error, isUnused: false, wasCutUnanswered: false })
+        attempt.failed({ error, isUnused: false, isUnconnected: false, wasCutUnanswered: false })
       })
     },
     stats: () => pool.stats(),
@@ -41,10 +45,5 @@ export function createUndiciServer({ name, origin, timeouts, maxHeaderBytes }: S
 
 function failureOf(outcome: Extract<Outcome, { kind: 'failed' }>, isReused: boolean): AttemptFailure {
   const { error, wasSent, wasCutUnanswered } = outcome
-  return { error, isUnused: !wasSent && isReused, wasCutUnanswered }
-}
-
-function isRefusal(error: unknown): boolean {
-  if (!(error instanceof GatewayError)) return false
-  return error.proxyError === 'connection_refused' || error.proxyError === 'connection_terminated'
+  return { error, isUnused: !wasSent && isReused, isUnconnected: false, wasCutUnanswered }
 }

@@ -1,6 +1,9 @@
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
+import type { GatewayError } from '../errors.ts'
 import type { RawHeaders } from '../http/headers.ts'
+import type { Balance } from './balance.ts'
+import type { ServerState } from './standing.ts'
 
 /** How long an upstream may take, each in milliseconds. A deadline is never early, and at most 100 ms late. */
 export interface UpstreamTimeouts {
@@ -15,11 +18,17 @@ export interface UpstreamTimeouts {
 export interface UpstreamOptions {
   /** The name under `upstreams` in the configuration. */
   readonly name: string
-  /** Origins, `http://host:port` or `https://host:port`; taken in turn. At least one. */
+  /** Origins, `http://host:port` or `https://host:port`. At least one. */
   readonly servers: readonly string[]
+  /** Which of them a request goes to; default `round_robin`. */
+  readonly balance?: Balance
+  /** False: the Host that goes up is the server's own. Default true: the request's. */
+  readonly passHost?: boolean
   readonly timeouts: UpstreamTimeouts
   /** How many further attempts a request may have that is repeatable (see `Upstream.forward`). */
   readonly retries: number
+  /** Told when a server is left out of the choice, and when it is back. */
+  readonly onState?: (state: ServerState) => void
   /** Limit of the names and values of one answer's head, and again of its trailers. Default 32 KiB. */
   readonly maxHeaderBytes?: number
   /**
@@ -43,6 +52,14 @@ export interface Departure {
  */
 export interface DepartureWatcher {
   onGone(): void
+}
+
+/** Who keeps the books of a request that does not succeed at once. */
+export interface AttemptRecorder {
+  /** An attempt at that server (as `UpstreamAnswer.server`) failed, and another one follows. */
+  onRetry(server: string, error: GatewayError): void
+  /** An attempt failed, and the other one that was due is not made: too many are being made already. */
+  onBudgetSpent(): void
 }
 
 /** What an exchange ends with when the browser has gone. Nobody is left to be answered, so it has no status. */
@@ -79,6 +96,9 @@ export interface UpstreamRequest {
    * `watcher` belongs to the upstream from the call until the answer's body has ended.
    */
   readonly client: Departure
+  /** With `hash_session`: requests of one text go to one server. Undefined: to any. */
+  readonly affinity?: string | undefined
+  readonly recorder?: AttemptRecorder
   /** Told of each 1xx answer but 100 and 101, which are errors of the upstream. At most 16. */
   readonly onInformation?: (status: number, headers: RawHeaders) => void
 }
@@ -107,7 +127,7 @@ export interface UpstreamAnswer {
    * destroying it cuts the upstream's connection.
    */
   readonly body: Readable | string
-  /** The origin that answered. */
+  /** The server that answered: `host:port` or `unix:/path`. */
   readonly server: string
   /** How often the request was tried, 1 if the first attempt succeeded. */
   readonly attempts: number
@@ -122,6 +142,16 @@ export type UpgradeRequest = Omit<UpstreamRequest, 'method' | 'body' | 'contentL
 export type UpgradeAnswer =
   | { readonly kind: 'answer'; readonly answer: UpstreamAnswer }
   | { readonly kind: 'switched'; readonly headers: RawHeaders; readonly socket: Socket; readonly server: string }
+
+/** One server of an upstream, for metrics. */
+export interface ServerStats {
+  /** `host:port` or `unix:/path`. */
+  readonly server: string
+  /** False while it is left out of the choice. */
+  readonly isUp: boolean
+  /** How often failed requests have put it out so far. */
+  readonly ejections: number
+}
 
 export interface UpstreamStats {
   /** Connections on which an exchange is under way, tunnels included. */
@@ -145,8 +175,10 @@ export interface Upstream extends AsyncDisposable {
    * Sends a request and resolves with the head of the final answer.
    *
    * A request is repeatable if it has no body and its method is GET, HEAD, OPTIONS, PUT, DELETE or TRACE. It is tried
-   * again, on a new connection, if the connection was refused or was cut before the first byte of an answer; never
-   * after a timeout. Any other request is sent at most once.
+   * again, on a new connection, if the connection was refused or was cut before the first byte of an answer; not after
+   * a timeout. Any other request is sent at most once. Where no connection came to stand, nothing was sent: then any
+   * request goes to another server, if there is one. All this at most `retries` times, as the upstream's budget allows,
+   * and at servers that have not been tried yet, as long as there are any.
    *
    * @throws {GatewayError} `ERR_UPSTREAM_UNREACHABLE`, `ERR_UPSTREAM_TIMEOUT`, `ERR_UPSTREAM_PROTOCOL`, each with its
    * type of RFC 9209; `ERR_REQUEST_TIMEOUT` if the client's body stalls; `ERR_SHUTTING_DOWN` after disposal.
@@ -156,4 +188,5 @@ export interface Upstream extends AsyncDisposable {
   /** Sends a handshake, always on a new connection. What a 101 says is for the caller to verify. Throws as `forward`. */
   upgrade(request: UpgradeRequest): Promise<UpgradeAnswer>
   stats(): UpstreamStats
+  servers(): readonly ServerStats[]
 }

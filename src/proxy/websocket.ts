@@ -4,7 +4,7 @@ import { GatewayError } from '../errors.ts'
 import type { RawHeaders } from '../http/headers.ts'
 import { acceptFor, isAcceptance, readKey } from './handshake.ts'
 import { startTunnel, type Tunnel } from './tunnel.ts'
-import type { DepartureWatcher, Upstream, UpstreamAnswer } from './upstream.ts'
+import type { AttemptRecorder, DepartureWatcher, Upstream, UpstreamAnswer } from './upstream.ts'
 
 export interface TunnelRequest {
   readonly upstream: Pick<Upstream, 'name' | 'upgrade'>
@@ -12,6 +12,10 @@ export interface TunnelRequest {
   readonly target: string
   /** Finished lines, `Host` and the client's `Sec-WebSocket-…` among them, as `readHandshake` has checked them. */
   readonly headers: RawHeaders
+  /** As in `UpstreamRequest`. */
+  readonly affinity?: string | undefined
+  /** As in `UpstreamRequest`. */
+  readonly recorder?: AttemptRecorder
   /** The client's connection, not being read. It is not touched unless the tunnel is started. */
   readonly client: Duplex
   /** What was read of the client after its handshake; held back until the upstream has agreed. */
@@ -64,7 +68,13 @@ export async function openTunnel(request: TunnelRequest): Promise<TunnelAnswer> 
   client.once('close', onGone)
   try {
     if (client.destroyed) onGone()
-    const answer = await upstream.upgrade({ target, headers, client: leaving })
+    const answer = await upstream.upgrade({
+      target,
+      headers,
+      client: leaving,
+      affinity: request.affinity,
+      ...(request.recorder === undefined ? {} : { recorder: request.recorder }),
+    })
     if (answer.kind === 'answer') return answer
     if (!isAcceptance(answer.headers, key)) {
       answer.socket.destroy()

@@ -31,7 +31,7 @@ export function createAscent(parts: AscentParts): (visit: Visit, admitted: Admit
   const digits = createRandomDigits()
   const withoutOwn = compileCookieCut(parts.cookieName)
   return function ascend(visit, { route, place, cleaned, data, isLoggedIn }) {
-    let lines = withHost(ownedCookies(visit, route, cleaned), route.upstreamHost)
+    let lines = ownedCookies(visit, route, cleaned)
     const trace = nextTraceparent(visit.raw, digits)
     visit.exchange.traceId = trace.traceId
     lines.push('X-Request-Id', visit.exchange.requestId, 'traceparent', trace.text)
@@ -76,10 +76,4 @@ function withPrefix(lines: string[], stripped: string): string[] {
   const kept = lines.filter((_, i) => headerKey(lines[i - (i % 2)] ?? '') !== 'x-forwarded-prefix')
   if (outer + stripped !== '') kept.push(PREFIX_HEADER, outer + stripped)
   return kept
-}
-
-/** The browser's Host goes up as it came, or the upstream's own stands in its place. */
-function withHost(lines: string[], upstreamHost: string | undefined): string[] {
-  if (upstreamHost === undefined) return lines
-  return lines.map((text, i) => (i % 2 === 1 && lines[i - 1]?.toLowerCase() === 'host' ? upstreamHost : text))
 }

@@ -1,5 +1,4 @@
 import { GatewayError } from '../errors.ts'
-import type { UpstreamAttempt } from '../observe/exchange.ts'
 import type { UpstreamAnswer } from '../proxy/upstream.ts'
 import type { ForwardAdmission } from './admission.ts'
 import { limitBody } from './body-limit.ts'
@@ -19,6 +18,8 @@ export async function sendUp(visit: Visit, admission: ForwardAdmission): Promise
       headers: admission.headers,
       body,
       client: visit,
+      affinity: visit.session?.foundKey,
+      recorder: visit,
       onInformation: (status, headers) => visit.door.inform(status, headers),
       contentLength,
     })
@@ -34,33 +35,29 @@ export async function sendUp(visit: Visit, admission: ForwardAdmission): Promise
 export function noteUpstreamAnswer(
   visit: Visit,
   name: string,
-  answer: Pick<UpstreamAnswer, 'server' | 'attempts' | 'status' | 'firstByteMs'>,
+  answer: Pick<UpstreamAnswer, 'server' | 'status' | 'firstByteMs'>,
 ): void {
-  const { status, firstByteMs, attempts } = answer
-  const address = hostOf(answer.server)
-  const last = { address, status, error: undefined, firstByteMs }
+  const { status, firstByteMs, server } = answer
+  const last = { address: server, status, error: undefined, firstByteMs }
+  const { failedAttempts } = visit
   visit.exchange.upstream = {
     name,
-    attempts: attempts === 1 ? [last] : [...failedAttempts(address, attempts - 1), last],
+    attempts: failedAttempts === undefined ? [last] : [...failedAttempts, last],
     durationMs: 0,
   }
   visit.exchange.outcome = 'forwarded'
 }
 
-function failedAttempts(address: string, count: number): UpstreamAttempt[] {
-  return Array.from({ length: count }, () => ({ address, error: 'connection_terminated' as const }))
-}
-
-/** `http://` and `https://` are all that an origin has in front of its host. */
-function hostOf(origin: string): string {
-  return origin.slice(origin.indexOf('//') + 2)
-}
-
 /** It did not, or not in a way that can be passed on. */
 export function noteUpstreamFailure(visit: Visit, name: string, error: GatewayError): void {
   const { server } = error.facts
-  const address = typeof server === 'string' ? hostOf(server) : name
-  visit.exchange.upstream = { name, attempts: [{ address, error: error.proxyError }], durationMs: 0 }
+  const last = { address: typeof server === 'string' ? server : name, error: error.proxyError }
+  visit.exchange.upstream = {
+    name,
+    attempts: [...(visit.failedAttempts ?? []), last],
+    durationMs: 0,
+    ...(visit.isRetryBudgetSpent ? { retryBudgetExhausted: true } : {}),
+  }
 }
 
 /** It answered, and the answer broke off on its way to the browser. Nothing is written down where the browser left. */

@@ -20,8 +20,6 @@ export interface Route extends RoutedRule {
   readonly upstream: Upstream
   /** The longest time in which no byte moves, towards the app or the browser; in milliseconds. */
   readonly idleMs: number
-  /** The Host that goes up; undefined = the browser's. */
-  readonly upstreamHost: string | undefined
   /** Who owns the session cookie: the gateway alone, or the app beside it. */
   readonly sessionCookie: 'strip' | 'pass'
   /** The servers behind it: two routes that have one in common lead to one app. */

@@ -77,13 +77,14 @@ export class Upgrade {
         headers: admission.headers,
         client: connection.socket,
         head: connection.head,
+        affinity: visit.session?.foundKey,
+        recorder: visit,
         signal: signalOf(visit),
         handshakeTimeoutMs: HANDSHAKE_MS,
         idleMs: route.websocket?.idleMs ?? 0,
       })
       const firstByteMs = performance.now() - visit.upstreamStartedMs
-      const answer =
-        opened.kind === 'answer' ? opened.answer : { status: 101, server: opened.server, attempts: 1, firstByteMs }
+      const answer = opened.kind === 'answer' ? opened.answer : { status: 101, server: opened.server, firstByteMs }
       noteUpstreamAnswer(visit, route.upstream.name, answer)
       return opened
     } catch (error) {

@@ -1,11 +1,12 @@
 import type { Readable } from 'node:stream'
+import type { GatewayError } from '../errors.ts'
 import type { ForwardedFacts } from '../http/forwarded.ts'
 import type { RawHeaders } from '../http/headers.ts'
 import type { Host } from '../http/host.ts'
 import type { Target } from '../http/target.ts'
 import type { ChunkMeter } from '../lib/chunk-memory.ts'
-import type { Exchange } from '../observe/exchange.ts'
-import type { Departure, DepartureWatcher } from '../proxy/upstream.ts'
+import type { Exchange, UpstreamAttempt } from '../observe/exchange.ts'
+import type { AttemptRecorder, Departure, DepartureWatcher } from '../proxy/upstream.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Route } from './route.ts'
 
@@ -61,7 +62,7 @@ export interface BroughtCookie {
  * error after the route is known is answered as that route's answers are. It is also whom an upstream asks whether the
  * browser is still there. One object for each request, and all of one shape: this is the busiest thing in the house.
  */
-export class Visit implements Arrived, Departure {
+export class Visit implements Arrived, Departure, AttemptRecorder {
   readonly method: string
   readonly requestTarget: string
   readonly httpVersion: string
@@ -86,6 +87,10 @@ export class Visit implements Arrived, Departure {
   session: Session | undefined = undefined
   /** When the request was handed to the upstream, by the monotonic clock. */
   upstreamStartedMs: number | undefined = undefined
+  /** Tries that failed and were followed by others. */
+  failedAttempts: UpstreamAttempt[] | undefined = undefined
+  /** A further try was due, and was one too many. */
+  isRetryBudgetSpent = false
   /**
    * The connection ends with this answer: the request was one that somebody in front of us may have read in another way,
    * and then what follows on it is not what it seems.
@@ -108,6 +113,15 @@ export class Visit implements Arrived, Departure {
     this.door = door
     this.exchange = exchange
     this.startedMs = performance.now()
+  }
+
+  onRetry(server: string, error: GatewayError): void {
+    this.failedAttempts ??= []
+    this.failedAttempts.push({ address: server, error: error.proxyError })
+  }
+
+  onBudgetSpent(): void {
+    this.isRetryBudgetSpent = true
   }
 
   /** The browser has left: whoever acts on it is told, once. */

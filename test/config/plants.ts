@@ -237,7 +237,7 @@ export const sensePlants: readonly Plant[] = [
   item('keys', { id: 'planted', secret: 'short' }, /too short|has no private_key/, 'secret'),
   setting('workers', 4, /more than one worker is not supported/),
   item('listen', { address: ':0', tls: { cert: 'a', key: 'b' } }, /tls is not supported/, 'tls!'),
-  upstream({ servers: ['http://a', 'http://b'] }, 'servers.1', /more than one server/),
+  upstream({ servers: ['http://a', 'http://A:80/'] }, 'servers.1', /is there twice/),
   upstream({ servers: ['https://a'] }, 'servers.0', /https to the app is not supported/),
   upstream({ servers: ['unix:/a'] }, 'servers.0', /Unix socket of the app is not supported/),
   upstream({ servers: ['http://a/b'] }, 'servers.0', /is not the address of an app/),

@@ -145,7 +145,14 @@ for (const [why, bytes, expected] of acceptedAnswers) {
       server,
       attempts,
     }
-    const defaults = { status: 200, reason: 'OK', body: '', length: undefined, server: evil.origin, attempts: 1 }
+    const defaults = {
+      status: 200,
+      reason: 'OK',
+      body: '',
+      length: undefined,
+      server: `127.0.0.1:${evil.port}`,
+      attempts: 1,
+    }
     assert.deepEqual(received, { ...defaults, ...expected })
   })
 }

@@ -5,9 +5,22 @@ import type { CheckContext } from './context.ts'
 /** Servers that are no URL of an app, and write-back lists that name what no app may write. */
 export function checkUpstreams(context: CheckContext): void {
   for (const [name, upstream] of Object.entries(context.file.upstreams)) {
+    const known = new Set<string>()
     for (const [at, server] of upstream.servers.entries()) {
       const path = ['upstreams', name, 'servers', at]
-      if (context.isUnsure(path) || parseUpstreamServer(server) !== undefined) continue
+      if (context.isUnsure(path)) continue
+      const parsed = parseUpstreamServer(server)
+      if (parsed !== undefined) {
+        const text = JSON.stringify(parsed)
+        if (parsed.kind === 'http' && known.has(text)) {
+          context.error(path, {
+            message: `${context.quote(path, server)} is there twice`,
+            hint: 'remove one: a server cannot be given a greater share',
+          })
+        }
+        known.add(text)
+        continue
+      }
       context.error(path, {
         message: `${context.quote(path, server)} is not the address of an app`,
         hint: 'write http://host:port, without a path, a query or a password: the browser’s path goes up as it is',

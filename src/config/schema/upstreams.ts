@@ -32,10 +32,10 @@ const health = mapping({
 const upstream = mapping({
   servers: list(text('a URL such as http://127.0.0.1:8000'), 'a list of URLs: [http://127.0.0.1:8000]')
     .min(1, { error: 'a list with at least one URL' })
-    .describe('http://host:port of the app; one in this version'),
+    .describe('http://host:port of the app; several share the requests'),
   balance: choice(['round_robin', 'least_conn', 'hash_session'])
     .default('round_robin')
-    .describe('Without effect in this version'),
+    .describe('hash_session: requests of one session go to one server'),
   pass_host: flag().default(true).describe('Send the browser’s Host; false = the server’s own'),
   session_cookie: choice(['strip', 'pass'])
     .default('strip')
@@ -43,7 +43,7 @@ const upstream = mapping({
   include: include.default(null).describe('Keys in the assertion; null = all that do not begin with _'),
   writeback: writeback.optional().describe('What the app may change in the session; absent = nothing'),
   timeouts: timeouts.prefault({}).describe('How long the app may take'),
-  retries: count(0, 10).default(1).describe('Of idempotent methods, before the first response byte'),
+  retries: count(0, 10).default(1).describe('Further attempts, of idempotent methods before the first response byte'),
   health: health.optional().describe('Active checks; without effect in this version'),
 })
 

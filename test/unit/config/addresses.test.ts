@@ -58,13 +58,9 @@ test('only loopback and sockets are local', () => {
 })
 
 const servers: [why: string, text: string, expected: object | undefined][] = [
-  [
-    'host and port',
-    'http://127.0.0.1:8000',
-    { kind: 'http', origin: 'http://127.0.0.1:8000', host: '127.0.0.1', port: 8000 },
-  ],
-  ['port 80 where none is written', 'http://App/', { kind: 'http', origin: 'http://app', host: 'app', port: 80 }],
-  ['IPv6', 'http://[::1]:8000', { kind: 'http', origin: 'http://[::1]:8000', host: '[::1]', port: 8000 }],
+  ['host and port', 'http://127.0.0.1:8000', { kind: 'http', origin: 'http://127.0.0.1:8000' }],
+  ['port 80 where none is written', 'http://App/', { kind: 'http', origin: 'http://app' }],
+  ['IPv6', 'http://[::1]:8000', { kind: 'http', origin: 'http://[::1]:8000' }],
   ['TLS is known', 'https://app.example.com', { kind: 'https' }],
   ['a socket is known', 'unix:/run/app.sock', { kind: 'unix' }],
   ['a path would be added or not', 'http://app/base', undefined],

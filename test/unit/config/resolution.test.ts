@@ -56,7 +56,8 @@ test('the smallest file has every default', async () => {
         'app',
         {
           name: 'app',
-          servers: [{ origin: 'http://127.0.0.1:8000', host: '127.0.0.1', port: 8000 }],
+          servers: ['http://127.0.0.1:8000'],
+          balance: 'round_robin',
           passHost: true,
           sessionCookie: 'strip',
           timeouts: { connectMs: 2000, firstByteMs: 30_000, idleMs: 60_000 },

@@ -1,0 +1,38 @@
+import { type Server, serverOptions } from './attempt.ts'
+import { type Candidate, hashOf } from './balance.ts'
+import { LeanServer } from './lean-server.ts'
+import type { ServerAddress } from './server-address.ts'
+import { type ServerState, Standing } from './standing.ts'
+import { createUndiciServer } from './undici-server.ts'
+import type { UpstreamOptions } from './upstream.ts'
+
+/** One server of an upstream with all that there is of it: two clients, and what is held of it. */
+export class Member implements Candidate, AsyncDisposable {
+  readonly address: ServerAddress
+  readonly seed: number
+  readonly standing: Standing
+  /** For requests. */
+  readonly forwarder: Server
+  /** For what asks for a change of the protocol. */
+  readonly upgrader: Server
+
+  constructor(origin: string, options: UpstreamOptions, onState: (state: ServerState) => void) {
+    const own = serverOptions(origin, options)
+    const isLean = options.implementation !== 'undici' && !own.address.isTls
+    this.address = own.address
+    this.seed = hashOf(own.address.origin)
+    this.standing = new Standing({ server: own.address.label, thresholds: NEVER_CHECKED, onState })
+    this.forwarder = isLean ? new LeanServer(own) : createUndiciServer(own)
+    this.upgrader = createUndiciServer(own)
+  }
+
+  get load(): number {
+    return this.forwarder.load + this.upgrader.load
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.forwarder[Symbol.asyncDispose](), this.upgrader[Symbol.asyncDispose]()])
+  }
+}
+
+const NEVER_CHECKED = { unhealthyAfter: 1, healthyAfter: 1 }

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type AppHandler, startApp } from '../support/app.ts'
+import { startGateway } from '../support/gateway.ts'
+
+const routes = `
+routes:
+  - { id: app, match: { path: /* }, upstream: app }
+`
+const named =
+  (name: string): AppHandler =>
+  ({ url }) =>
+    url === '/login' ? { headers: ['X-Session-Set', '{"userInfo":"alice"}'], body: name } : { body: name }
+
+const configOf = (servers: readonly string[], more = '') => `version: 1
+upstreams:
+  app: { servers: [${servers.join(', ')}], writeback: { allow: ["*"] }${more} }
+${routes}`
+
+async function metricsOf(operatorUrl: string, name: string): Promise<string[]> {
+  const text = await (await fetch(`${operatorUrl}/metrics`)).text()
+  return text.split('\n').filter((line) => line.startsWith(`${name}{`))
+}
+
+test('servers are taken in turn; when one dies nobody notices, it is left out, and metrics and log say so', async () => {
+  await using two = await startApp(named('two'))
+  const one = await startApp(named('one'))
+  await using gateway = await startGateway({ config: configOf([one.origin, two.origin]) })
+  const ask = async (init?: RequestInit): Promise<string> => {
+    const response = await fetch(`${gateway.url}/`, init)
+    assert.equal(response.status, 200)
+    return await response.text()
+  }
+  assert.deepEqual([await ask(), await ask(), await ask(), await ask()], ['one', 'two', 'one', 'two'])
+
+  await one[Symbol.asyncDispose]()
+  // POST too: what was sent to nobody is not sent twice.
+  for (let i = 0; i < 8; i++) assert.equal(await ask({ method: i % 2 === 0 ? 'POST' : 'GET' }), 'two')
+  const [dead, alive] = [one.origin, two.origin].map((origin) => origin.slice('http://'.length))
+  const leftOut = await gateway.logged('the server to be left out', ({ msg }) => msg === 'upstream server is left out')
+  assert.equal(leftOut['upstream.address'], dead)
+  assert.equal(leftOut.source, 'requests')
+  const up = await metricsOf(gateway.operatorUrl, 'sessiongate_upstream_server_up')
+  assert.deepEqual(
+    up.toSorted(),
+    [
+      `sessiongate_upstream_server_up{upstream="app",server="${dead}"} 0`,
+      `sessiongate_upstream_server_up{upstream="app",server="${alive}"} 1`,
+    ].toSorted(),
+  )
+  const ejected = await metricsOf(gateway.operatorUrl, 'sessiongate_upstream_server_ejected_total')
+  assert.ok(ejected.includes(`sessiongate_upstream_server_ejected_total{upstream="app",server="${dead}"} 1`))
+  const errors = await metricsOf(gateway.operatorUrl, 'sessiongate_upstream_errors_total')
+  assert.deepEqual(errors, ['sessiongate_upstream_errors_total{upstream="app",reason="connection_refused"} 3'])
+  const retried = gateway.log.find((line) => line.msg === 'request' && line['upstream.attempts'] === 2)
+  assert.equal(retried?.['upstream.address'], alive)
+})
+
+test('with hash_session a session stays with its server', async () => {
+  await using one = await startApp(named('one'))
+  await using two = await startApp(named('two'))
+  await using three = await startApp(named('three'))
+  const servers = [one.origin, two.origin, three.origin]
+  await using gateway = await startGateway({ config: configOf(servers, ', balance: hash_session') })
+  const seen = new Set<string>()
+  for (let visitor = 0; visitor < 12; visitor++) {
+    const login = await fetch(`${gateway.url}/login`)
+    const cookie = login.headers.getSetCookie()[0]?.split(';')[0] ?? ''
+    await login.text()
+    const answers = new Set<string>()
+    for (let i = 0; i < 4; i++) answers.add(await (await fetch(`${gateway.url}/`, { headers: { cookie } })).text())
+    assert.equal(answers.size, 1)
+    for (const answer of answers) seen.add(answer)
+  }
+  assert.ok(seen.size > 1, 'not all sessions live on one server')
+})
