@@ -17,7 +17,10 @@ export interface WiringParts {
   /** The secret that signs where the configuration names no keys. */
   readonly generatedKey: string | undefined
   readonly onRoute: (routeId: string) => void
-  /** Told of the upstream by name when one of its servers is left out of the choice, and when it is back. */
+  /**
+   * Told of the upstream by name when one of its servers is left out of the choice, and when it is back. Absent: nobody is
+   * going to ask the upstreams, and their servers are not checked.
+   */
   readonly onServerState?: (upstream: string, state: ServerState) => void
 }
 
@@ -76,10 +79,14 @@ function distinctLogins({ routes }: Config): LoginRules[] {
 
 function openUpstreams(config: Config, onState: WiringParts['onServerState']): ReadonlyMap<string, Upstream> {
   const upstreams = new Map<string, Upstream>()
-  for (const { name, servers, ...settings } of config.upstreams.values()) {
+  for (const { name, servers, health, ...settings } of config.upstreams.values()) {
     const { balance, passHost, timeouts, retries } = settings
-    const tell = (state: ServerState): void => onState?.(name, state)
-    upstreams.set(name, openUpstream({ name, servers, balance, passHost, timeouts, retries, onState: tell }))
+    const common = { name, servers, balance, passHost, timeouts, retries }
+    const watched = onState && {
+      ...(health === undefined ? {} : { health }),
+      onState: (state: ServerState) => onState(name, state),
+    }
+    upstreams.set(name, openUpstream({ ...common, ...watched }))
   }
   return upstreams
 }

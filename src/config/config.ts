@@ -235,6 +235,20 @@ export interface UpstreamConfig {
   readonly timeouts: { readonly connectMs: number; readonly firstByteMs: number; readonly idleMs: number }
   /** Further attempts of idempotent methods before the first response byte. Default 1. */
   readonly retries: number
+  /** `undefined` = servers are not checked. */
+  readonly health: HealthConfig | undefined
+}
+
+export interface HealthConfig {
+  /** Default `/healthz`. */
+  readonly path: string
+  /** `undefined` = the server's own. */
+  readonly host: string | undefined
+  readonly intervalMs: number
+  readonly timeoutMs: number
+  /** Checks in a row. Defaults 3 and 2. */
+  readonly unhealthyAfter: number
+  readonly healthyAfter: number
 }
 
 /** Satisfies `RoutedRule` of `rules/`, so the list goes into the route table as it is. */

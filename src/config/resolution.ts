@@ -1,6 +1,14 @@
 import { headerKey } from '../http/headers.ts'
 import { narrow, type WritebackRules } from '../writeback/permission.ts'
-import type { Config, ListenConfig, LoginConfig, RouteConfig, SigningConfig, UpstreamConfig } from './config.ts'
+import type {
+  Config,
+  HealthConfig,
+  ListenConfig,
+  LoginConfig,
+  RouteConfig,
+  SigningConfig,
+  UpstreamConfig,
+} from './config.ts'
 import { type Directories, resolveEngine } from './engine-resolution.ts'
 import { mainEngine, readAlsoEngine } from './engines-in-use.ts'
 import { parseListenAddress } from './listen-address.ts'
@@ -118,6 +126,18 @@ function resolveUpstream(name: string, upstream: FileConfig['upstreams'][string]
       idleMs: upstream.timeouts.idle,
     },
     retries: upstream.retries,
+    health: upstream.health && resolveHealth(upstream.health),
+  }
+}
+
+function resolveHealth(health: NonNullable<FileConfig['upstreams'][string]['health']>): HealthConfig {
+  return {
+    path: health.path,
+    host: health.host,
+    intervalMs: health.interval,
+    timeoutMs: health.timeout,
+    unhealthyAfter: health.unhealthy_after,
+    healthyAfter: health.healthy_after,
   }
 }
 

@@ -41,10 +41,6 @@ const noEffect = 'is accepted, but without effect in this version'
 /** Warnings: nothing is less safe without these. */
 export const withoutEffect: readonly Gap[] = [
   {
-    find: (file) => eachUpstream(file, ({ health }, path) => when(health !== undefined, [...path, 'health'])),
-    remark: { message: `health ${noEffect}`, hint: 'an app that is down is answered with 502', atKey: true },
-  },
-  {
     find: ({ admin }) => when(admin !== 'off' && admin.token !== undefined, ['admin', 'token']),
     remark: { message: `admin.token ${noEffect}: there is no /api yet`, hint: 'remove it', atKey: true },
   },

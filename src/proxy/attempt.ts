@@ -22,6 +22,8 @@ export interface Attempt {
   readonly isFresh: boolean
   /** Asks for a change to the WebSocket protocol. */
   readonly isUpgrade: boolean
+  /** The Host that goes up; undefined: the request's. */
+  readonly ownHost: string | undefined
   /** A text is the whole body, and then the exchange is over; a stream may still fail. */
   answered(head: AnswerHead, body: Readable | string): void
   switched(headers: readonly string[], socket: Socket): void
@@ -42,8 +44,6 @@ export interface ServerOptions {
   /** The upstream's name, for the facts of errors. */
   readonly name: string
   readonly address: ServerAddress
-  /** The Host that goes up; undefined: the request's. */
-  readonly ownHost: string | undefined
   readonly timeouts: UpstreamTimeouts
   readonly maxHeaderBytes: number
 }
@@ -52,7 +52,6 @@ const DEFAULT_MAX_HEADER_BYTES = 32 * 1024
 
 /** What one of the servers of an upstream needs to know of it. */
 export function serverOptions(origin: string, options: UpstreamOptions): ServerOptions {
-  const { name, timeouts, passHost = true, maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options
-  const address = readServerAddress(origin)
-  return { name, address, ownHost: passHost ? undefined : address.authority, timeouts, maxHeaderBytes }
+  const { name, timeouts, maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options
+  return { name, address: readServerAddress(origin), timeouts, maxHeaderBytes }
 }

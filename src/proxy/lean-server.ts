@@ -25,7 +25,6 @@ export class LeanServer implements Server, ConnectionHouse {
   readonly llhttp = new Llhttp(READ_BYTES)
   readonly buffer = Buffer.allocUnsafeSlow(READ_BYTES)
   readonly #times: ExchangeTimes
-  readonly #ownHost: string | undefined
   readonly #lookedAt = new LookedAt()
   /** The one used last is at the end. */
   readonly #idle: LeanConnection[] = []
@@ -34,9 +33,8 @@ export class LeanServer implements Server, ConnectionHouse {
   #onAllClosed: (() => void) | undefined
   #isClosed = false
 
-  constructor({ name, address, ownHost, timeouts, maxHeaderBytes }: ServerOptions) {
+  constructor({ name, address, timeouts, maxHeaderBytes }: ServerOptions) {
     this.address = address
-    this.#ownHost = ownHost
     this.facts = { upstream: name, server: address.label }
     this.connectTicks = ticksFor(timeouts.connectMs)
     this.maxHeaderBytes = maxHeaderBytes
@@ -44,7 +42,7 @@ export class LeanServer implements Server, ConnectionHouse {
   }
 
   send(attempt: Attempt): void {
-    const head = requestHead(attempt.request, this.#ownHost)
+    const head = requestHead(attempt.request, attempt.ownHost)
     if (this.#isClosed) throw shuttingDown()
     const kept = attempt.isFresh ? undefined : this.#idle.pop()
     const connection = kept ?? this.#connect()

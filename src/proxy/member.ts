@@ -1,5 +1,6 @@
 import { type Server, serverOptions } from './attempt.ts'
 import { type Candidate, hashOf } from './balance.ts'
+import { startHealthChecks } from './health-checks.ts'
 import { LeanServer } from './lean-server.ts'
 import type { ServerAddress } from './server-address.ts'
 import { type ServerState, Standing } from './standing.ts'
@@ -9,21 +10,29 @@ import type { UpstreamOptions } from './upstream.ts'
 /** One server of an upstream with all that there is of it: two clients, and what is held of it. */
 export class Member implements Candidate, AsyncDisposable {
   readonly address: ServerAddress
+  /** The Host that goes up; undefined: the request's. */
+  readonly ownHost: string | undefined
   readonly seed: number
   readonly standing: Standing
   /** For requests. */
   readonly forwarder: Server
   /** For what asks for a change of the protocol. */
   readonly upgrader: Server
+  readonly #stopChecks: () => void = () => undefined
 
   constructor(origin: string, options: UpstreamOptions, onState: (state: ServerState) => void) {
     const own = serverOptions(origin, options)
     const isLean = options.implementation !== 'undici' && !own.address.isTls
     this.address = own.address
+    this.ownHost = options.passHost === false ? own.address.authority : undefined
     this.seed = hashOf(own.address.origin)
-    this.standing = new Standing({ server: own.address.label, thresholds: NEVER_CHECKED, onState })
+    this.standing = new Standing({ server: own.address.label, thresholds: options.health ?? NEVER_CHECKED, onState })
     this.forwarder = isLean ? new LeanServer(own) : createUndiciServer(own)
     this.upgrader = createUndiciServer(own)
+    if (options.health !== undefined) {
+      const { standing } = this
+      this.#stopChecks = startHealthChecks(this.forwarder, options.health, (cause) => standing.onCheck(cause))
+    }
   }
 
   get load(): number {
@@ -31,6 +40,7 @@ export class Member implements Candidate, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopChecks()
     await Promise.all([this.forwarder[Symbol.asyncDispose](), this.upgrader[Symbol.asyncDispose]()])
   }
 }

@@ -115,6 +115,10 @@ abstract class Sending<T> implements Attempt {
     return wasCutUnanswered && this.request.body === null && idempotentMethods.has(this.request.method)
   }
 
+  get ownHost(): string | undefined {
+    return this.#member?.ownHost
+  }
+
   protected settle(value: T): void {
     this.#member?.standing.onAnswer()
     this.#settling.resolve(value)

@@ -5,7 +5,7 @@ import { createConnectionPool } from './undici-connection.ts'
 import { type Outcome, runExchange } from './undici-exchange.ts'
 
 /** One server, spoken to by undici: `https://`, and whatever asks for a change of the protocol. */
-export function createUndiciServer({ name, address, ownHost, timeouts, maxHeaderBytes }: ServerOptions): Server {
+export function createUndiciServer({ name, address, timeouts, maxHeaderBytes }: ServerOptions): Server {
   const pool = createConnectionPool({
     address,
     connectMs: timeouts.connectMs,
@@ -14,7 +14,7 @@ export function createUndiciServer({ name, address, ownHost, timeouts, maxHeader
   })
 
   async function send(attempt: Attempt): Promise<void> {
-    const { request, isFresh, isUpgrade } = attempt
+    const { request, ownHost, isFresh, isUpgrade } = attempt
     const { client } = request
     const connection = await pool.acquire({ isFresh, client }).catch((error: unknown) => {
       attempt.failed({ error, isUnused: false, isUnconnected: true, wasCutUnanswered: isRefusal(error) })

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import type { GatewayError } from '../errors.ts'
 import type { RawHeaders } from '../http/headers.ts'
 import type { Balance } from './balance.ts'
-import type { ServerState } from './standing.ts'
+import type { HealthThresholds, ServerState } from './standing.ts'
 
 /** How long an upstream may take, each in milliseconds. A deadline is never early, and at most 100 ms late. */
 export interface UpstreamTimeouts {
@@ -13,6 +13,18 @@ export interface UpstreamTimeouts {
   readonly firstByteMs: number
   /** The longest time in which no byte moves: of the request while it is sent, of the answer while it is received. */
   readonly idleMs: number
+}
+
+/** How the servers of an upstream are looked at. */
+export interface HealthOptions extends HealthThresholds {
+  /** In origin form. */
+  readonly path: string
+  /** The Host that is asked for; undefined: the server's own. */
+  readonly host: string | undefined
+  /** From the end of one check to the start of the next, give or take a tenth. */
+  readonly intervalMs: number
+  /** From connecting to the end of the answer's head. */
+  readonly timeoutMs: number
 }
 
 export interface UpstreamOptions {
@@ -27,6 +39,8 @@ export interface UpstreamOptions {
   readonly timeouts: UpstreamTimeouts
   /** How many further attempts a request may have that is repeatable (see `Upstream.forward`). */
   readonly retries: number
+  /** Checks of the servers, from now until disposal; default none. Until they have said otherwise a server is well. */
+  readonly health?: HealthOptions
   /** Told when a server is left out of the choice, and when it is back. */
   readonly onState?: (state: ServerState) => void
   /** Limit of the names and values of one answer's head, and again of its trailers. Default 32 KiB. */

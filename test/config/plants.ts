@@ -242,7 +242,7 @@ export const sensePlants: readonly Plant[] = [
   upstream({ servers: ['unix:/a'] }, 'servers.0', /Unix socket of the app is not supported/),
   upstream({ servers: ['http://a/b'] }, 'servers.0', /is not the address of an app/),
   upstream({ writeback: { allow: ['_gw'] } }, 'writeback.allow.0', /is reserved/),
-  upstream({ health: {} }, 'health!', /health is accepted/, 'warning'),
+  upstream({ health: { path: 'healthz' } }, 'health.path', /path must be a path/),
   route({ upstream: 'nobody' }, 'upstream', /there is no upstream "nobody"/),
   route({ match: { path: 'planted' } }, 'match.path', /no request can have the path/, { touches: ['match'] }),
   route({ match: { path: '/p', method: ['GET', 'get'] } }, 'match.method.1', /the method "get"/, {

@@ -32,7 +32,7 @@ test('what this version does not act on is told, and nothing else is wrong', () 
   const ineffective = loaded.warnings.filter(({ message }) => message.includes('without effect in this version'))
   assert.deepEqual(
     ineffective.map(({ path }) => path),
-    ['upstreams.legacy.health', 'admin.token'],
+    ['admin.token'],
   )
   assert.deepEqual(
     loaded.warnings.filter(({ severity }) => severity === 'error'),

@@ -74,3 +74,20 @@ test('with hash_session a session stays with its server', async () => {
   }
   assert.ok(seen.size > 1, 'not all sessions live on one server')
 })
+
+test('a server whose health checks fail is left out, and is back when they go well', async () => {
+  let status = 200
+  await using one = await startApp(({ url }) => (url === '/up' ? { status } : { body: 'one' }))
+  await using two = await startApp(({ url }) => (url === '/up' ? {} : { body: 'two' }))
+  const health = ', health: { path: /up, interval: 50ms, unhealthy_after: 2, healthy_after: 1 }'
+  await using gateway = await startGateway({ config: configOf([one.origin, two.origin], health) })
+  status = 503
+  const leftOut = await gateway.logged('the server to be left out', ({ msg }) => msg === 'upstream server is left out')
+  assert.deepEqual([leftOut.source, leftOut['error.message']], ['checks', 'the health check was answered with 503'])
+  for (let i = 0; i < 4; i++) assert.equal(await (await fetch(gateway.url)).text(), 'two')
+  status = 200
+  const back = await gateway.logged('the server to be back', ({ msg }) => msg === 'upstream server is up again')
+  assert.equal(back['upstream.address'], one.origin.slice('http://'.length))
+  const answers = [await (await fetch(gateway.url)).text(), await (await fetch(gateway.url)).text()]
+  assert.deepEqual(answers.toSorted(), ['one', 'two'])
+})

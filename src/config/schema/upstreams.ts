@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { name } from './names.ts'
-import { choice, count, duration, flag, list, mapping, text } from './scalars.ts'
+import { choice, count, duration, flag, list, mapping, text, textLike } from './scalars.ts'
 
 /** `writeback` of an upstream or a route; absent = nothing is permitted, or what the upstream permits. */
 export const writeback = mapping({
@@ -22,9 +22,14 @@ const timeouts = mapping({
 })
 
 const health = mapping({
-  path: text('a path such as /healthz').default('/healthz').describe('Path that is asked for'),
+  path: textLike(/^\/[!-~]*$/, 'a path such as /healthz')
+    .default('/healthz')
+    .describe('Path that is asked for'),
+  host: textLike(/^[!-.0-~]+$/, 'a host such as app.example.com')
+    .optional()
+    .describe('Host that is asked for; left out = that of the server'),
   interval: duration().prefault('10s').describe('How often'),
-  timeout: duration().prefault('2s').describe('How long an answer may take'),
+  timeout: duration().prefault('2s').describe('How long an answer may take; 200 to 399 is a good one'),
   unhealthy_after: count(1, 100).default(3).describe('Failures in a row'),
   healthy_after: count(1, 100).default(2).describe('Successes in a row'),
 })
@@ -44,7 +49,7 @@ const upstream = mapping({
   writeback: writeback.optional().describe('What the app may change in the session; absent = nothing'),
   timeouts: timeouts.prefault({}).describe('How long the app may take'),
   retries: count(0, 10).default(1).describe('Further attempts, of idempotent methods before the first response byte'),
-  health: health.optional().describe('Active checks; without effect in this version'),
+  health: health.optional().describe('Active checks; absent = none'),
 })
 
 /** `upstreams`, by name. */
