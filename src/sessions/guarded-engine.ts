@@ -2,7 +2,7 @@ import type { SessionData } from '../django/json.ts'
 import { createSessionKey } from '../django/session-key.ts'
 import { GatewayError } from '../errors.ts'
 import { type BreakerOptions, CircuitBreaker, type StateChange } from './circuit-breaker.ts'
-import { abandonable, BATCH_TIMEOUT_MS, withinDeadline } from './deadline.ts'
+import { abandonable, BATCH_TIMEOUT_MS, Deadlines, withinDeadline } from './deadline.ts'
 import type { KeyVerdict, LoadResult, SessionEngine, SessionEntry, Transition, TransitionResult } from './engine.ts'
 import { type Scheduler, systemScheduler } from './scheduler.ts'
 import { isStoreFailure, storeNotAsked, storeUnavailable } from './store-failure.ts'
@@ -65,13 +65,22 @@ interface Call<T> {
   readonly isRead?: boolean
   /** Of how many operations under way this must be the last. */
   readonly limit?: number
-  readonly timeoutMs?: number
+  /** It may take as long as a batch. */
+  readonly isBatch?: boolean
+}
+
+/** Told of the end of a call before its caller is. */
+interface Ends {
+  succeeded(): void
+  failed(error: unknown, isRead: boolean): void
 }
 
 class Guard implements GuardedEngine {
   readonly #engine: SessionEngine
   readonly #timeoutMs: number
   readonly #batchTimeoutMs: number
+  readonly #deadlines: Deadlines
+  readonly #batchDeadlines: Deadlines
   readonly #maxUnderWay: number
   readonly #maxChangesOfOne: number
   readonly #scheduler: Scheduler
@@ -86,6 +95,8 @@ class Guard implements GuardedEngine {
     this.#engine = engine
     this.#timeoutMs = timeoutMs
     this.#batchTimeoutMs = options.batchTimeoutMs ?? Math.max(BATCH_TIMEOUT_MS, this.#timeoutMs)
+    this.#deadlines = new Deadlines(timeoutMs + GRACE_MS, scheduler)
+    this.#batchDeadlines = new Deadlines(this.#batchTimeoutMs + GRACE_MS, scheduler)
     this.#maxUnderWay = maxUnderWay
     this.#maxChangesOfOne = maxChangesOfOne
     this.#scheduler = scheduler
@@ -149,13 +160,12 @@ class Guard implements GuardedEngine {
   }
 
   async *entries(onUnreadable?: (key: string) => void): AsyncIterable<SessionEntry> {
-    const timeoutMs = this.#batchTimeoutMs
     const steps = this.#engine.entries(onUnreadable)[Symbol.asyncIterator]()
     let isAtRest = true
     try {
       for (;;) {
         isAtRest = false
-        const step = await this.#call({ run: () => steps.next(), timeoutMs })
+        const step = await this.#call({ run: () => steps.next(), isBatch: true })
         isAtRest = true
         if (step.done === true) return
         yield step.value
@@ -163,13 +173,13 @@ class Guard implements GuardedEngine {
     } finally {
       const ended = Promise.resolve(steps.return?.())
       // Behind a step that hangs, the end hangs as well.
-      if (isAtRest) await this.#inTime(ended, timeoutMs)
+      if (isAtRest) await this.#ended(ended)
       else ended.catch(() => {})
     }
   }
 
   clearExpired(limit: number): Promise<number> {
-    return this.#call({ run: () => this.#engine.clearExpired(limit), timeoutMs: this.#batchTimeoutMs })
+    return this.#call({ run: () => this.#engine.clearExpired(limit), isBatch: true })
   }
 
   /** A look: more than the engine's own ping, since a store that answers pings and fails at everything else is not up. */
@@ -215,37 +225,62 @@ class Guard implements GuardedEngine {
     else this.#changes.delete(key)
   }
 
-  async #call<T>(call: Call<T>): Promise<T> {
+  #call<T>(call: Call<T>): Promise<T> {
     const breaker = this.#breaker
-    if (breaker.isOpen) throw storeNotAsked('the session store is down, and was not asked', breaker.lastFailure)
-    try {
-      const value = await this.#bounded(call)
-      breaker.succeeded()
-      return value
-    } catch (error) {
-      if (isStoreFailure(error)) breaker.failed(error, call.isRead ?? false)
-      throw error
-    }
+    if (!breaker.isOpen) return this.#bounded(call, breaker)
+    return Promise.reject(storeNotAsked('the session store is down, and was not asked', breaker.lastFailure))
   }
 
-  async #bounded<T>({ run, timeoutMs = this.#timeoutMs, limit = this.#maxUnderWay }: Call<T>): Promise<T> {
+  /** One promise for all that is promised here: most requests come by. */
+  #bounded<T>(call: Call<T>, ends?: Ends): Promise<T> {
+    const { run, isRead = false, isBatch = false, limit = this.#maxUnderWay } = call
     if (this.#underWay >= limit) {
-      throw storeNotAsked(`${this.#underWay} operations wait for the session store already`)
+      return Promise.reject(storeNotAsked(`${this.#underWay} operations wait for the session store already`))
     }
-    this.#underWay += 1
-    const leave = (): void => {
-      this.#underWay -= 1
-    }
-    // Not at the deadline but when it is really over: what hangs in the driver takes memory for as long as it hangs.
-    return await this.#inTime(settled(run, leave), timeoutMs)
+    return new Promise((resolve, reject) => {
+      const fail = (error: unknown): void => {
+        if (isStoreFailure(error)) ends?.failed(error, isRead)
+        reject(error)
+      }
+      const deadlines = isBatch ? this.#batchDeadlines : this.#deadlines
+      const deadline = deadlines.set(() => fail(this.#late(isBatch)))
+      this.#underWay += 1
+      // Not at the deadline but when it is really over: what hangs in the driver takes memory for as long as it hangs.
+      started(run).then(
+        (value) => {
+          this.#underWay -= 1
+          if (!deadlines.clear(deadline)) return
+          ends?.succeeded()
+          resolve(value)
+        },
+        (error: unknown) => {
+          this.#underWay -= 1
+          if (deadlines.clear(deadline)) fail(error)
+        },
+      )
+    })
   }
 
-  #inTime<T>(running: Promise<T>, timeoutMs: number): Promise<T> {
-    return withinDeadline(running, {
-      timeoutMs: timeoutMs + GRACE_MS,
+  #ended(ending: Promise<unknown>): Promise<unknown> {
+    return withinDeadline(ending, {
+      timeoutMs: this.#batchTimeoutMs + GRACE_MS,
       scheduler: this.#scheduler,
-      onExpire: () => storeUnavailable(`the session store did not answer within ${timeoutMs} ms`),
+      onExpire: () => this.#late(true),
     })
+  }
+
+  #late(isBatch: boolean): GatewayError {
+    const timeoutMs = isBatch ? this.#batchTimeoutMs : this.#timeoutMs
+    return storeUnavailable(`the session store did not answer within ${timeoutMs} ms`)
+  }
+}
+
+/** What throws at once fails like everything else. */
+function started<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return run()
+  } catch (error) {
+    return Promise.reject(error)
   }
 }
 

@@ -132,7 +132,7 @@ class IndexedSessions implements IndexedEngine {
     const loaded = await this.#engine.load(key)
     if (loaded.found && this.#scheduler.nowMs() >= this.#pausedUntilMs) {
       try {
-        await this.#note(key, loaded)
+        if (this.#missingNote(key, loaded) !== undefined) await this.#note(key, loaded)
       } catch {
         this.#pausedUntilMs = this.#scheduler.nowMs() + PAUSE_MS
       }

@@ -43,13 +43,16 @@ class ObservedEngine implements SessionEngine {
     return this.#engine.admits(cookieValue)
   }
 
-  async load(key: string): Promise<LoadResult> {
-    return (
-      this.loadNow(key) ??
-      (await this.#timed(
-        () => this.#engine.load(key),
-        () => 'load',
-      ))
+  load(key: string): Promise<LoadResult> {
+    const now = this.loadNow(key)
+    if (now !== undefined) return Promise.resolve(now)
+    const startedMs = performance.now()
+    return this.#engine.load(key).then(
+      (loaded) => {
+        this.#note('load', 'ok', startedMs)
+        return loaded
+      },
+      (error: unknown) => this.#fail(error, 'load', startedMs),
     )
   }
 
@@ -106,17 +109,23 @@ class ObservedEngine implements SessionEngine {
 
   async #timed<T>(run: () => Promise<T>, opOf: (result: T | undefined) => EngineOperation['op']): Promise<T> {
     const startedMs = performance.now()
-    const note = (result: 'ok' | 'error', value: T | undefined): void =>
-      this.#onOperation({ store: this.name, op: opOf(value), result, durationMs: performance.now() - startedMs })
     try {
       const value = await run()
-      note('ok', value)
+      this.#note(opOf(value), 'ok', startedMs)
       return value
     } catch (error) {
-      // A change that was refused is no failure of the store.
-      if (!wasNotAsked(error)) note(isStoreFailure(error) ? 'error' : 'ok', undefined)
-      throw error
+      return this.#fail(error, opOf(undefined), startedMs)
     }
+  }
+
+  #fail(error: unknown, op: EngineOperation['op'], startedMs: number): never {
+    // A change that was refused is no failure of the store.
+    if (!wasNotAsked(error)) this.#note(op, isStoreFailure(error) ? 'error' : 'ok', startedMs)
+    throw error
+  }
+
+  #note(op: EngineOperation['op'], result: EngineOperation['result'], startedMs: number): void {
+    this.#onOperation({ store: this.name, op, result, durationMs: performance.now() - startedMs })
   }
 }
 

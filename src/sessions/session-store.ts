@@ -76,10 +76,10 @@ export class SessionStore implements SessionBacking {
   }
 
   /** Looks a cookie's value up. An id that the client made up is never adopted: it comes back without a key. */
-  async find(cookieValue: string | undefined): Promise<Found> {
+  find(cookieValue: string | undefined): Promise<Found> {
     const verdict = this.#verdict(cookieValue)
-    if (typeof verdict !== 'string') return verdict
-    return this.#found(verdict, await this.#options.engine.load(verdict))
+    if (typeof verdict !== 'string') return Promise.resolve(verdict)
+    return this.#options.engine.load(verdict).then((loaded) => this.#found(verdict, loaded))
   }
 
   /** What `find` would give, where the engine has it in memory or has not to be asked at all; undefined elsewhere. */

@@ -91,9 +91,9 @@ class CacheSessions implements SessionEngine {
     this.#decoded = new DecodedMemory({ decode: (bytes) => options.serializer.decode(bytes) })
   }
 
-  async load(key: string): Promise<LoadResult> {
-    if (cacheKeyVerdict(key) !== 'ask') return { found: false, reason: 'not_found' }
-    return this.#read(key, await this.#cache.get(this.#keyOf(key)))
+  load(key: string): Promise<LoadResult> {
+    if (cacheKeyVerdict(key) !== 'ask') return Promise.resolve({ found: false, reason: 'not_found' })
+    return this.#cache.get(this.#keyOf(key)).then((value) => this.#read(key, value))
   }
 
   create(data: SessionData): Promise<string> {
