@@ -3,10 +3,11 @@ import type { Socket } from 'node:net'
 import type { Conversations } from './conversation.ts'
 
 /**
- * When a client that has finished sending is looked at, counted from the look before. The second look is the one that
- * finds out about somebody near; the later ones are for those whose reset takes longer to come.
+ * When a client that has finished sending is looked at, counted from the look before. Most answers are out before the
+ * first look; the second is the one that finds out about somebody near, and the later ones about those whose reset takes
+ * longer to come.
  */
-const LOOKS_MS = [50, 500, 5_000] as const
+const LOOKS_MS = [20, 40, 500, 5_000] as const
 
 /**
  * Told when a client has finished sending (FIN) with answers still due to it. Two kinds do that: those that wait for the
@@ -35,19 +36,23 @@ export function createHalfCloseWatch(conversations: Pick<Conversations, 'under'>
     let looks = 0
     let timer: NodeJS.Timeout | undefined
     socket.once('close', () => clearTimeout(timer))
-    look()
+    wait()
+
+    function wait(): void {
+      timer = setTimeout(look, LOOKS_MS[Math.min(looks, LOOKS_MS.length - 1)]).unref()
+      looks += 1
+    }
 
     function look(): void {
       const response = conversations.under(socket)[0]?.response
       if (response === undefined || socket.destroyed) return
       if (!response.headersSent) response.writeContinue()
-      else if (hasBegun && looks > 0 && isSilent(response)) {
+      else if (hasBegun && looks > 1 && isSilent(response)) {
         socket.destroy()
         return
       }
       writtenBytes = socket.bytesWritten
-      timer = setTimeout(look, LOOKS_MS[Math.min(looks, LOOKS_MS.length - 1)]).unref()
-      looks += 1
+      wait()
     }
 
     /** Bytes that wait to be taken are no silence: the system tells when nobody will. */
