@@ -44,13 +44,25 @@ function compileRoute(config: Config, route: RouteConfig, parts: RouteParts): Ro
   const upstreamConfig = config.upstreams.get(route.upstream)
   const upstream = parts.upstreams.get(route.upstream)
   if (upstreamConfig === undefined || upstream === undefined) throw new TypeError(`no upstream ${route.upstream}`)
-  const { id, match, access, ambiguousPaths, usesSession, onDeny, onStoreError, maxBodyBytes, websocket } = route
+  const {
+    id,
+    match,
+    access,
+    ambiguousPaths,
+    corsPreflight,
+    usesSession,
+    onDeny,
+    onStoreError,
+    maxBodyBytes,
+    websocket,
+  } = route
   const pathRewrite = pathRewriteOf(route)
   return {
     id,
     match,
     access,
     ambiguousPaths,
+    corsPreflight,
     usesSession,
     onDeny,
     onStoreError,

@@ -54,6 +54,7 @@ export function wire(config: Config, { sessions, generatedKey, onRoute, onServer
     guardLogin: compileLoginGuard(distinctLogins(config).map(createLogin)),
     isTrusted: compileTrust(config.trustedProxies),
     onRoute,
+    letsPreflightsThrough: config.routes.some(({ corsPreflight }) => corsPreflight === 'allow'),
     localEndpoints: createLocalEndpoints({
       jwks: jwksText(config, keys),
       sessions: store,

@@ -257,6 +257,7 @@ export interface RouteConfig {
   readonly match: RouteMatch
   readonly access: AccessRule
   readonly ambiguousPaths: 'refuse' | 'allow'
+  readonly corsPreflight: 'refuse' | 'allow'
   /** Contract of the method override headers: cut unless the route keeps them. */
   readonly methodOverrides: 'cut' | 'keep'
   /** A name in `Config.upstreams`. */

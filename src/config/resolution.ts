@@ -190,7 +190,7 @@ function bareDomain(domain: string): string {
 export function routedRule(
   file: FileConfig,
   route: FileRoute,
-): Pick<RouteConfig, 'id' | 'match' | 'access' | 'ambiguousPaths'> {
+): Pick<RouteConfig, 'id' | 'match' | 'access' | 'ambiguousPaths' | 'corsPreflight'> {
   return {
     id: route.id,
     match: {
@@ -206,6 +206,7 @@ export function routedRule(
       crossSite: route.csrf,
     },
     ambiguousPaths: route.ambiguous_paths,
+    corsPreflight: route.cors_preflight,
   }
 }
 

@@ -90,6 +90,11 @@ interface HeaderClass {
 
 const nothingNamed: ReadonlySet<string> = new Set()
 
+/** Whether a header of that key (`headerKey`) gives a request another method than its first line, to some framework. */
+export function isMethodOverride(key: string): boolean {
+  return methodOverrides.has(key)
+}
+
 function isSessionHeader(key: string): boolean {
   return key.startsWith('x-session-')
 }

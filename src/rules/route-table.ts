@@ -4,7 +4,7 @@ import { compileMisreadings } from './misreadings.ts'
 import { compileHostPattern, compileMatch } from './patterns.ts'
 import { NO_ROUTE, RouteIndex } from './route-index.ts'
 import type { RoutedRule } from './rule.ts'
-import { asksAtLeast } from './strictness.ts'
+import { asksAnything, asksAtLeast } from './strictness.ts'
 
 /** What the choice of a route looks at. */
 export interface RoutedRequest {
@@ -12,6 +12,8 @@ export interface RoutedRequest {
   /** The host's name in lower case, without a port. */
   readonly host: string
   readonly target: Target
+  /** It passes without being asked anything: what an app may take it for must allow that too. Default false. */
+  readonly isPreflight?: boolean
 }
 
 export interface RouteTable<R> {
@@ -69,7 +71,7 @@ export function compileRouteTable<R extends RoutedRule>(
 
   return {
     requireHost,
-    select({ method, host, target }) {
+    select({ method, host, target, isPreflight = false }) {
       const name = host.toLowerCase()
       requireHost(name)
       const number = written.find(name, target.path, method)
@@ -81,14 +83,14 @@ export function compileRouteTable<R extends RoutedRule>(
         if (other === number) continue
         // Whoever allows ambiguous paths vouches for one route only; a reading that leads nowhere is not that route.
         if (target.ambiguous) throw ambiguous(selected, routes[other])
-        refuseIfStricter(selected, routes[other])
+        refuseIfStricter(selected, routes[other], isPreflight)
       }
       for (const other of findMisreadings({ selected: number, host: name, method, target })) {
-        refuseIfStricter(selected, routes[other])
+        refuseIfStricter(selected, routes[other], isPreflight)
       }
       return selected
     },
-    recheck(selected, { method, host, target }, sharesApp) {
+    recheck(selected, { method, host, target, isPreflight = false }, sharesApp) {
       // Also where the route allows ambiguous paths: its vouching was for the paths that it can see.
       if (target.ambiguous) throw ambiguous(selected)
       const name = host.toLowerCase()
@@ -98,14 +100,18 @@ export function compileRouteTable<R extends RoutedRule>(
       const misread = findMisreadings({ selected: number, host: name, method, target })
       for (const other of [number, ...others, ...misread]) {
         const route = routes[other]
-        if (route !== undefined && sharesApp(selected, route)) refuseIfStricter(selected, route)
+        if (route !== undefined && sharesApp(selected, route)) refuseIfStricter(selected, route, isPreflight)
       }
     },
   }
 }
 
-function refuseIfStricter(selected: RoutedRule, other: RoutedRule | undefined): void {
-  if (other !== undefined && !asksAtLeast(selected.access, other.access)) throw ambiguous(selected, other)
+function refuseIfStricter(selected: RoutedRule, other: RoutedRule | undefined, isPreflight: boolean): void {
+  if (other === undefined) return
+  const isNoStricter = isPreflight
+    ? other.corsPreflight === 'allow' || !asksAnything(other.access)
+    : asksAtLeast(selected.access, other.access)
+  if (!isNoStricter) throw ambiguous(selected, other)
 }
 
 function notFound(target: Target): GatewayError {

@@ -27,4 +27,6 @@ export interface RoutedRule {
   readonly access: AccessRule
   /** Whether a path that can be read in several ways may pass, provided that every reading leads to this route. */
   readonly ambiguousPaths: 'refuse' | 'allow'
+  /** Whether a CORS preflight for a request of this route may pass without being asked anything. Absent = refuse. */
+  readonly corsPreflight?: 'refuse' | 'allow'
 }

@@ -15,6 +15,7 @@ export function asksAtLeast(selected: AccessRule, other: AccessRule): boolean {
   return other.require.every((path) => selected.require.includes(path))
 }
 
-function asksAnything(rule: AccessRule): boolean {
+/** Whether a rule keeps anybody out. */
+export function asksAnything(rule: AccessRule): boolean {
   return rule.auth === 'required' || rule.require.length > 0 || rule.allow !== undefined
 }

@@ -6,7 +6,7 @@ import { headerValues, type RawHeaders } from '../http/headers.ts'
 import { parseHost, readHost } from '../http/host.ts'
 import { isPageNavigation } from '../http/navigation.ts'
 import { isCrossSite } from '../http/same-site.ts'
-import { readTarget, type Target } from '../http/target.ts'
+import { readTarget } from '../http/target.ts'
 import { memoize } from '../lib/memo.ts'
 import type { UpstreamAnswer } from '../proxy/upstream.ts'
 import type { AccessDecision, AccessSubject } from '../rules/access.ts'
@@ -17,6 +17,7 @@ import { type AscentParts, createAscent } from './ascent.ts'
 import { Descent, type DescentParts } from './descent.ts'
 import { sendUp } from './forwarding.ts'
 import type { LocalEndpoints } from './local-endpoints.ts'
+import { createPreflightRoutes, type PreflightParts } from './preflight-routes.ts'
 import { createRewriting, type Rewriting, type RewritingParts } from './rewriting.ts'
 import type { Route } from './route.ts'
 import { createSessionLookup, type SessionLookupParts } from './session-lookup.ts'
@@ -25,11 +26,11 @@ import type { Place, Visit } from './visit.ts'
 /** Of spellings in Host lines; a gateway serves a handful of hosts, strangers may name any. */
 const HOSTS_REMEMBERED = 1000
 
-export interface PipelineParts extends DescentParts, SessionLookupParts, AscentParts, RewritingParts {
-  readonly routes: RewritingParts['routes'] & {
-    select(request: { readonly method: string; readonly host: string; readonly target: Target }): Route
-    requireHost(host: string): void
-  }
+export interface PipelineParts extends DescentParts, SessionLookupParts, AscentParts, RewritingParts, PreflightParts {
+  readonly routes: RewritingParts['routes'] &
+    PreflightParts['routes'] & {
+      requireHost(host: string): void
+    }
   readonly isTrusted: (address: string | undefined) => boolean
   /** Told of every request whose route is known; its end is told by the record of the exchange. */
   readonly onRoute: (routeId: string) => void
@@ -70,7 +71,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   function judge(visit: Visit, { route, place, framing }: Entered, data: SessionData): Admission {
     const cleaned = route.cleanRequest(visit.raw, { trusted: place.isTrusted })
     const subject = subjectOf(visit, { place, cleaned, data })
-    const decision = route.decide(subject)
+    const decision = visit.announcedMethod !== undefined ? unasked : route.decide(subject)
     const refusal = refuse(visit, { route, place, decision })
     if (refusal !== undefined) return { kind: 'answer', answer: refusal }
     const headers = ascend(visit, { route, place, cleaned, data, isLoggedIn: decision.loggedIn })
@@ -113,13 +114,15 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 /** Steps 1 and 2. */
 function createEntrance(parts: PipelineParts, rewriting: Rewriting): (visit: Visit) => Entrance {
   const readPlace = createPlaceReader(parts.isTrusted)
+  const preflightRoute = createPreflightRoutes(parts)
   return function enter(visit: Visit): Entrance {
     const framing = readFraming(visit.method, visit.httpVersion, visit.raw)
     const place = readPlace(visit)
     parts.routes.requireHost(place.host.name)
     const local = parts.localEndpoints.find(visit, place)
     if (local !== undefined) return { kind: 'local', endpoint: local }
-    const route = parts.routes.select({ method: visit.method, host: place.host.name, target: place.target })
+    const request = { method: visit.method, host: place.host.name, target: place.target }
+    const route = preflightRoute(visit, request, framing) ?? parts.routes.select(request)
     parts.onRoute(route.id)
     const step = { route, place, framing }
     checkDemands(visit, step)
@@ -127,6 +130,8 @@ function createEntrance(parts: PipelineParts, rewriting: Rewriting): (visit: Vis
     return { kind: 'route', step }
   }
 }
+
+const unasked: AccessDecision = { outcome: 'allow', reason: 'public', loggedIn: false }
 
 /** Step 1: method, host and path, read once. What is said here is what rules, app, log and redirects see. */
 function createPlaceReader(isTrusted: (address: string | undefined) => boolean): (visit: Visit) => Place {

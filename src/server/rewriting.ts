@@ -1,15 +1,12 @@
 import type { Host } from '../http/host.ts'
 import type { Target } from '../http/target.ts'
+import type { RoutedRequest } from '../rules/route-table.ts'
 import type { Route } from './route.ts'
 import type { Place, Visit } from './visit.ts'
 
 export interface RewritingParts {
   readonly routes: {
-    recheck(
-      selected: Route,
-      request: { readonly method: string; readonly host: string; readonly target: Target },
-      sharesApp: (a: Route, b: Route) => boolean,
-    ): void
+    recheck(selected: Route, request: RoutedRequest, sharesApp: (a: Route, b: Route) => boolean): void
   }
   /** The target that goes up: a `next` for a login page of ours that leads elsewhere is replaced on the way. */
   readonly guardLogin: (target: Target, host: Host) => string
@@ -34,7 +31,9 @@ export function createRewriting({ routes, guardLogin }: RewritingParts): Rewriti
       if (route.pathRewrite === undefined) return
       const target = route.pathRewrite.up(place.target)
       if (target === undefined) throw new TypeError(`a path of the route ${route.id} is not under its prefix`)
-      routes.recheck(route, { method: visit.method, host: place.host.name, target }, sharesApp)
+      const isPreflight = visit.announcedMethod !== undefined
+      const method = visit.announcedMethod ?? visit.method
+      routes.recheck(route, { method, host: place.host.name, target, isPreflight }, sharesApp)
       visit.upTarget = target
     },
 

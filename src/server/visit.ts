@@ -80,6 +80,8 @@ export class Visit implements Arrived, Departure, AttemptRecorder {
   watcher: DepartureWatcher | undefined = undefined
   place: Place | undefined = undefined
   route: Route | undefined = undefined
+  /** Of a CORS preflight that its route lets through: nobody's, whatever the route asks of others. */
+  announcedMethod: string | undefined = undefined
   /** What goes up, on a route that changes the path. */
   upTarget: Target | undefined = undefined
   cookie: BroughtCookie | undefined = undefined

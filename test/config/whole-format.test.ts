@@ -61,6 +61,7 @@ test('a route has all that it says, and what its upstream says', () => {
       crossSite: 'off',
     },
     ambiguousPaths: 'refuse',
+    corsPreflight: 'refuse',
     methodOverrides: 'cut',
     upstream: 'legacy',
     usesSession: true,

@@ -89,6 +89,12 @@ function warnOfRoute(context: CheckContext, at: number, route: FileRoute): void 
       hint: 'write ambiguous_paths: refuse unless the app needs encoded slashes',
     })
   }
+  if (route.cors_preflight === 'allow') {
+    context.warn([...path, 'cors_preflight'], {
+      message: 'cors_preflight: allow hands OPTIONS requests of strangers to the app',
+      hint: 'write cors_preflight: refuse unless pages of other origins use this route',
+    })
+  }
   if (route.method_overrides === 'keep') {
     context.warn([...path, 'method_overrides'], {
       message: 'method_overrides: keep lets a client give the app another method than the rules have seen',

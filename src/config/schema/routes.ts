@@ -85,6 +85,9 @@ export const routes = list(
       .default('unavailable')
       .describe('When the store is down: 503, or serve as anonymous'),
     ambiguous_paths: choice(['refuse', 'allow']).default('refuse').describe('Paths such as /a%2Fb and /a//b'),
+    cors_preflight: choice(['refuse', 'allow'])
+      .default('refuse')
+      .describe('allow = CORS preflights go to the app without being asked who they are'),
     method_overrides: choice(['cut', 'keep']).default('cut').describe('X-HTTP-Method-Override and its like'),
     include: include.optional().describe('Keys in the assertion; absent = those of the upstream'),
     writeback: writeback.optional().describe('Narrows the upstream’s'),

@@ -72,6 +72,7 @@ test('the smallest file has every default', async () => {
         match: { hosts: [], paths: ['/*'], methods: [] },
         access: { auth: 'optional', require: [], mode: 'enforce', crossSite: 'off' },
         ambiguousPaths: 'refuse',
+        corsPreflight: 'refuse',
         methodOverrides: 'cut',
         upstream: 'app',
         usesSession: true,
