@@ -9,6 +9,7 @@ export const errorTable = {
   ERR_HOST_INVALID: { status: 400, title: 'The Host header is missing or not acceptable' },
   ERR_WEBSOCKET_HANDSHAKE: { status: 400, title: 'The WebSocket handshake is not acceptable' },
   ERR_SESSION_REQUIRED: { status: 401, title: 'A login is required' },
+  ERR_LOGIN_LOOP: { status: 401, title: 'The login does not last' },
   ERR_FORBIDDEN: { status: 403, title: 'The session does not permit this request' },
   ERR_CROSS_SITE: { status: 403, title: 'The request came from another site' },
   ERR_ROUTE_NOT_FOUND: { status: 404, title: 'Nothing is served at this address' },

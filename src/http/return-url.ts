@@ -54,7 +54,8 @@ export function returnFor(request: ReturnRequest): string | undefined {
   return isSafeReturn(path, { ownOrigin, allowedHosts: [] }) ? place : '/'
 }
 
-function refererPath(headers: RawHeaders, ownOrigin: string): string | undefined {
+/** Path and query of a Referer of the own origin; undefined for none, several, or another origin's. */
+export function refererPath(headers: RawHeaders, ownOrigin: string): string | undefined {
   const [referer, ...others] = headerValues(headers, 'referer')
   if (referer === undefined || others.length > 0 || !URL.canParse(referer)) return undefined
   const url = new URL(referer)

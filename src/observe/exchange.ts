@@ -210,6 +210,7 @@ const reasonOfCode: Readonly<Partial<Record<ErrorCode, LocalReason>>> = {
   ERR_TRANSFER_CODING: 'http_request_error',
   ERR_HTTP_VERSION: 'http_request_error',
   ERR_SESSION_REQUIRED: 'unauthorized',
+  ERR_LOGIN_LOOP: 'loop_breaker',
   ERR_FORBIDDEN: 'forbidden',
   ERR_CROSS_SITE: 'forbidden',
   ERR_ROUTE_NOT_FOUND: 'no_route',

@@ -1,7 +1,7 @@
-import type { RawHeaders } from '../http/headers.ts'
+import { headerValues, type RawHeaders } from '../http/headers.ts'
 import type { Host } from '../http/host.ts'
 import { parsePath } from '../http/path-readings.ts'
-import { isSafeReturn, returnFor } from '../http/return-url.ts'
+import { isSafeReturn, refererPath, returnFor } from '../http/return-url.ts'
 import type { Target } from '../http/target.ts'
 import { compileNextGuard } from './next-guard.ts'
 
@@ -33,9 +33,15 @@ export interface Login {
   /**
    * The `Location` of the redirect to the login: `url` from the configuration, never built from the request, with the
    * return address in `nextParam`, percent-encoded whole. It is left out if it is over 2,048 bytes, and absolute only
-   * if the login is on another host and the own host is one of `allowedHosts`.
+   * if the login is on another host and the own host is one of `allowedHosts`. `attempts` is what `attemptsBefore` says.
    */
-  locationFor(seeker: LoginSeeker): string
+  locationFor(seeker: LoginSeeker, attempts?: number): string
+  /**
+   * How often this browser has come straight from the login page and was sent back to it, as far as its Referer tells; 0
+   * for who comes from anywhere else. Nothing is kept of a visitor: from the second time on the count is a parameter of the
+   * login page's address. It stands still where that page is on another host, sends no Referer, or redirects at once.
+   */
+  attemptsBefore(seeker: LoginSeeker, host: Host): number
   /** True for a request to the login's address, in any spelling that an app may take for it. */
   isLoginRequest(target: Target, host: Host): boolean
   /** What goes up for a request: the target as received, and to the login's address with unsafe return addresses as `/`. */
@@ -58,21 +64,34 @@ export function createLogin({ url, nextParam, allowedHosts, guard }: LoginRules)
     isSafe: (value) => isSafeReturn(value, { ownOrigin: 'https://own.invalid', allowedHosts }),
   })
 
-  function isLoginRequest(target: Target, host: Host): boolean {
+  function isLoginPath(reading: PathReadings, host: Host): boolean {
     if (hostname !== undefined && hostname !== host.name) return false
-    return spellings({ path: target.path, others: target.readings }).some((path) => loginPaths.has(path))
+    return spellings(reading).some((path) => loginPaths.has(path))
+  }
+
+  function isLoginRequest(target: Target, host: Host): boolean {
+    return isLoginPath({ path: target.path, others: target.readings }, host)
   }
 
   return {
     isLoginRequest,
 
-    locationFor(seeker) {
+    attemptsBefore({ headers, ownOrigin }, host) {
+      const site = headerValues(headers, 'sec-fetch-site')[0] ?? 'same-origin'
+      const [path = '', query = ''] =
+        site === 'same-origin' ? (refererPath(headers, ownOrigin)?.split('?', 2) ?? []) : []
+      const reading = path === '' ? undefined : parsePath(path)
+      if (reading === undefined || !isLoginPath(reading, host)) return 0
+      return parseAttempts(new URLSearchParams(query).get(ATTEMPT_PARAM) ?? '') ?? 1
+    },
+
+    locationFor(seeker, attempts = 0) {
       const place = returnFor({ ...seeker, maxBytes: MAX_NEXT_BYTES })
       if (place === undefined) return url
       const ownHost = new URL(seeker.ownOrigin).host
       const isElsewhere = loginHost !== undefined && loginHost !== ownHost
       const next = isElsewhere && allowed.has(ownHost) ? seeker.ownOrigin + place : place
-      return Buffer.byteLength(next) > MAX_NEXT_BYTES ? url : withNext(next)
+      return Buffer.byteLength(next) > MAX_NEXT_BYTES ? url : withNext(next, attempts)
     },
 
     guardedTarget(target, host) {
@@ -110,15 +129,30 @@ function readLoginUrl(url: string): { host?: string; hostname?: string; pathname
 }
 
 /** What the address may have already, a query and a fragment, stays where it is. */
-function compileLocation(url: string, nextParam: string): (next: string) => string {
+function compileLocation(url: string, nextParam: string): (next: string, attempts: number) => string {
   const [base = '', ...fragments] = url.split('#')
   const fragment = fragments.length === 0 ? '' : `#${fragments.join('#')}`
   const separator = !base.includes('?') ? '?' : /[?&]$/.test(base) ? '' : '&'
   const before = `${base}${separator}${encodeURIComponent(nextParam)}=`
-  return (next) => before + encodeURIComponent(next) + fragment
+  return (next, attempts) => {
+    const count = attempts === 0 ? '' : `&${ATTEMPT_PARAM}=${attempts + 1}`
+    return before + encodeURIComponent(next) + count + fragment
+  }
+}
+
+/** How often somebody was sent to the login page: in its address, from the second time on. */
+const ATTEMPT_PARAM = 'sessiongate_attempt'
+
+function parseAttempts(text: string): number | undefined {
+  return /^[1-9]$/.test(text) ? Number(text) : undefined
+}
+
+interface PathReadings {
+  readonly path: string
+  readonly others: readonly string[]
 }
 
 /** Every reading of a path, in lower case and without a final slash: a guard too many costs nothing. */
-function spellings({ path, others }: { readonly path: string; readonly others: readonly string[] }): string[] {
+function spellings({ path, others }: PathReadings): string[] {
   return [path, ...others].map((reading) => reading.toLowerCase().replace(/\/$/, ''))
 }

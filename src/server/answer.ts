@@ -41,20 +41,29 @@ export function localAnswer(status: number, headers: RawHeaders, body?: { type: 
   return { status, headers: lines, body: bytes.toString('latin1'), isOwn: true }
 }
 
+/** What some errors say beside their code. */
+export interface ErrorExtra {
+  /** Where a login is to be had: for scripts that cannot follow a redirect there, and as a link where there are `reasons`. */
+  readonly login?: string
+  /** For the page: what may be the cause, in sentences. */
+  readonly reasons?: readonly string[]
+}
+
 /**
  * The answer to a request that ended in an error: RFC 9457 `problem+json`, or a small page where the visitor is a
  * person. It says what happened and under which id the log has it; message, facts and cause stay in the log.
  */
-export function errorAnswer(visit: Visit, error: GatewayError, extra: { login?: string } = {}): Answer {
+export function errorAnswer(visit: Visit, error: GatewayError, extra: ErrorExtra = {}): Answer {
   const { status, title } = errorTable[error.code]
   const headers = errorHeaders(error, status)
   const isPage = isPageNavigation(visit.method, visit.raw)
   if (isPage)
     return localAnswer(status, [...headers, ...pageHeaders], {
       type: 'text/html; charset=utf-8',
-      text: page(visit, error, title),
+      text: page(visit, error, { title, ...extra }),
     })
-  const text = problemText(error, { requestId: visit.exchange.requestId, ...extra })
+  const { login } = extra
+  const text = problemText(error, { requestId: visit.exchange.requestId, ...(login === undefined ? {} : { login }) })
   return localAnswer(status, headers, { type: PROBLEM_TYPE, text })
 }
 
@@ -100,8 +109,8 @@ function allowed({ facts }: GatewayError): readonly string[] {
   return Array.isArray(facts.allow) ? facts.allow : ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 }
 
-/** Everything in it is from closed sets but the request id, which is ours or checked where it was read. */
-function page(visit: Visit, error: GatewayError, title: string): string {
+/** Everything in it is from closed sets but the request id, which is ours or checked where it was read, and what is escaped. */
+function page(visit: Visit, error: GatewayError, { title, login, reasons }: ErrorExtra & { title: string }): string {
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -114,7 +123,18 @@ function page(visit: Visit, error: GatewayError, title: string): string {
 </style>
 <h1>${title}</h1>
 <p>The request ended with status ${error.status}, <code>${error.code}</code>.</p>
-<p>If you ask for help, name this id: <code>${visit.exchange.requestId}</code></p>
+${reasons === undefined ? '' : causes(reasons, login)}<p>If you ask for help, name this id: <code>${visit.exchange.requestId}</code></p>
 </html>
 `
+}
+
+function causes(reasons: readonly string[], login: string | undefined): string {
+  const list = reasons.map((reason) => `  <li>${escaped(reason)}</li>\n`).join('')
+  const link =
+    login === undefined ? '' : `<p><a href="${escaped(login)}">Log in</a>, if you have not done so yet.</p>\n`
+  return `<p>Each time after the login, the browser came back without its cookie. This may be why:</p>\n<ul>\n${list}</ul>\n${link}`
+}
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }

@@ -4,20 +4,19 @@ import { readForwarded } from '../http/forwarded.ts'
 import { type Framing, readFraming } from '../http/framing.ts'
 import { headerValues, type RawHeaders } from '../http/headers.ts'
 import { parseHost, readHost } from '../http/host.ts'
-import { isPageNavigation } from '../http/navigation.ts'
 import { isCrossSite } from '../http/same-site.ts'
 import { readTarget } from '../http/target.ts'
 import { memoize } from '../lib/memo.ts'
 import type { UpstreamAnswer } from '../proxy/upstream.ts'
 import type { AccessDecision, AccessSubject } from '../rules/access.ts'
-import { refusalFor } from '../rules/refusal.ts'
 import type { Admission, ForwardAdmission } from './admission.ts'
-import { type Answer, errorAnswer, localAnswer } from './answer.ts'
+import type { Answer } from './answer.ts'
 import { type AscentParts, createAscent } from './ascent.ts'
 import { Descent, type DescentParts } from './descent.ts'
 import { sendUp } from './forwarding.ts'
 import type { LocalEndpoints } from './local-endpoints.ts'
 import { createPreflightRoutes, type PreflightParts } from './preflight-routes.ts'
+import { refuse } from './refusing.ts'
 import { createRewriting, type Rewriting, type RewritingParts } from './rewriting.ts'
 import type { Route } from './route.ts'
 import { createSessionLookup, type SessionLookupParts } from './session-lookup.ts'
@@ -72,7 +71,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const cleaned = route.cleanRequest(visit.raw, { trusted: place.isTrusted })
     const subject = subjectOf(visit, { place, cleaned, data })
     const decision = visit.announcedMethod !== undefined ? unasked : route.decide(subject)
-    const refusal = refuse(visit, { route, place, decision })
+    const refusal = refuse(visit, { route, place, decision, cookie: parts.cookie.options })
     if (refusal !== undefined) return { kind: 'answer', answer: refusal }
     const headers = ascend(visit, { route, place, cleaned, data, isLoggedIn: decision.loggedIn })
     const target = rewriting.targetFor(visit, place)
@@ -175,28 +174,4 @@ function subjectOf(visit: Visit, known: { place: Place; cleaned: RawHeaders; dat
     clientIp: known.place.client.clientIp,
     headers: known.cleaned,
   }
-}
-
-/** Step 4's other end: a login, a 401 or a 403; undefined when the request may go on, or the route only observes. */
-function refuse(visit: Visit, step: { route: Route; place: Place; decision: AccessDecision }): Answer | undefined {
-  const { route, place, decision } = step
-  visit.exchange.decision = { outcome: decision.outcome, reason: decision.reason, mode: route.access.mode }
-  if (decision.outcome === 'allow' || route.access.mode === 'observe') return undefined
-  const isNavigation = isPageNavigation(visit.method, visit.raw)
-  const refusal = refusalFor({ outcome: decision.outcome, onDeny: route.onDeny, isNavigation, method: visit.method })
-  if (decision.outcome === 'forbidden')
-    throw new GatewayError('ERR_FORBIDDEN', `the rule of the route says no: ${decision.reason}`)
-  const login = route.login.locationFor({
-    method: visit.method,
-    target: place.target,
-    headers: visit.raw,
-    ownOrigin: place.origin,
-  })
-  if (refusal.kind === 'redirect') {
-    visit.exchange.localReason = 'login_redirect'
-    return localAnswer(refusal.status, ['Location', login])
-  }
-  const error = new GatewayError('ERR_SESSION_REQUIRED', 'nobody is logged in')
-  visit.exchange.error = { code: error.code, message: error.message, proxyError: error.proxyError, facts: {} }
-  return errorAnswer(visit, error, { login })
 }

@@ -18,6 +18,7 @@ export interface SessionCookieOptions {
 /** Writes the two forms of the session cookie's Set-Cookie line. */
 export interface SessionCookie {
   readonly name: string
+  readonly options: SessionCookieOptions
   /** The line that gives the browser this key. `isSecure`: the browser's side is https. */
   issue(key: string, data: SessionData, context: { readonly now: EpochMs; readonly isSecure: boolean }): string
   /** The line that takes the cookie away. */
@@ -44,6 +45,7 @@ export function createSessionCookie(options: SessionCookieOptions, expiry: Expir
   }
   return {
     name: options.name,
+    options,
     issue(key, data, { now, isSecure }) {
       if (expiresAtBrowserClose(data, expiry)) return `${options.name}=${key}; ${attributes(isSecure, [])}`
       const age = expiryAgeSeconds(data, expiry, now)
