@@ -12,6 +12,7 @@ import { failureFields } from './observe/failure.ts'
 import { type OpenLog, openLog } from './observe/log.ts'
 import { createMetrics, type Metrics } from './observe/metrics.ts'
 import type { ServerState } from './proxy/standing.ts'
+import type { ErrorPages } from './server/error-pages.ts'
 import { RequestHandlers } from './server/handlers.ts'
 import { type Handlers, type Listener, openListener } from './server/listener.ts'
 import type { Pipeline } from './server/pipeline.ts'
@@ -76,7 +77,7 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
 
   const tunnels = createTunnels()
   const generatedKey = config.signing.keys.generated ? await readGeneratedSigningKey() : undefined
-  const { pipeline, upstreams } = stack.use(
+  const { pipeline, errorPages, upstreams } = stack.use(
     wire(config, {
       sessions,
       generatedKey,
@@ -85,7 +86,7 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
     }),
   )
   for (const upstream of upstreams.values()) metrics.watchUpstream(upstream)
-  const handlers = handlersOf(config, { pipeline, sessions, log, metrics, tunnels, state })
+  const handlers = handlersOf(config, { pipeline, errorPages, sessions, log, metrics, tunnels, state })
   const operators = await openOperators(config, { stack, sessions, metrics, state, localCache })
   const listeners: Listener[] = []
   const proxyProtocol = { isTrusted: compileTrust(config.trustedProxies) }
@@ -103,6 +104,7 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
 
 interface HandlerParts {
   readonly pipeline: Pipeline
+  readonly errorPages: ErrorPages
   readonly sessions: SessionParts
   readonly log: OpenLog
   readonly metrics: Metrics
@@ -110,7 +112,8 @@ interface HandlerParts {
   readonly state: State
 }
 
-function handlersOf(config: Config, { pipeline, sessions, log, metrics, tunnels, state }: HandlerParts): Handlers {
+function handlersOf(config: Config, parts: HandlerParts): Handlers {
+  const { pipeline, errorPages, sessions, log, metrics, tunnels, state } = parts
   const { cookie, store } = sessions
   const accessLog = createAccessLog({ log, isEnabled: config.logging.access })
   const upgrade = new Upgrade({
@@ -127,6 +130,7 @@ function handlersOf(config: Config, { pipeline, sessions, log, metrics, tunnels,
   })
   return new RequestHandlers({
     pipeline,
+    errorPages,
     cookie,
     clock: systemClock,
     onChunk: createChunkMeter(),

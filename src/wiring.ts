@@ -7,6 +7,7 @@ import type { Upstream } from './proxy/upstream.ts'
 import { compileRoutes, jwksText, signingKeySpecs } from './route-parts.ts'
 import { compileLoginGuard, createLogin, type LoginRules } from './rules/login.ts'
 import { compileRouteTable } from './rules/route-table.ts'
+import { compileErrorPages, type ErrorPages } from './server/error-pages.ts'
 import { createLocalEndpoints } from './server/local-endpoints.ts'
 import { createPipeline, type Pipeline } from './server/pipeline.ts'
 import type { Route } from './server/route.ts'
@@ -27,6 +28,7 @@ export interface WiringParts {
 /** A pipeline with the upstreams that it sends to; disposing closes their connections. */
 export interface Wired extends AsyncDisposable {
   readonly pipeline: Pipeline
+  readonly errorPages: ErrorPages
   /** By name. */
   readonly upstreams: ReadonlyMap<string, Upstream>
   /** In file order. */
@@ -39,6 +41,7 @@ export function wire(config: Config, { sessions, generatedKey, onRoute, onServer
   const keys = signingKeySpecs(config, generatedKey)
   const routes = compileRoutes(config, { upstreams, keys })
   const { cookie, store, identity, publicId, engine } = sessions
+  const errorPages = compileErrorPages(config.errorPages)
   const pipeline = createPipeline({
     sessions: store,
     cookie,
@@ -54,6 +57,7 @@ export function wire(config: Config, { sessions, generatedKey, onRoute, onServer
     guardLogin: compileLoginGuard(distinctLogins(config).map(createLogin)),
     isTrusted: compileTrust(config.trustedProxies),
     onRoute,
+    errorPages,
     letsPreflightsThrough: config.routes.some(({ corsPreflight }) => corsPreflight === 'allow'),
     localEndpoints: createLocalEndpoints({
       jwks: jwksText(config, keys),
@@ -65,6 +69,7 @@ export function wire(config: Config, { sessions, generatedKey, onRoute, onServer
   })
   return {
     pipeline,
+    errorPages,
     upstreams,
     routes,
     async [Symbol.asyncDispose]() {

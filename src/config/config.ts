@@ -36,6 +36,8 @@ export interface Config {
    * spelling. They are cut from every request, on every route.
    */
   readonly ownHeaders: readonly string[]
+  /** HTML by code, status, or `default`; the nearest counts. Default none. */
+  readonly errorPages: ReadonlyMap<string, string>
   /** `undefined` = `admin: off`. */
   readonly admin: AdminConfig | undefined
   readonly probes: ProbesConfig | undefined

@@ -41,6 +41,7 @@ export function resolveConfig(file: FileConfig, directories: Directories): Confi
     ),
     routes: file.routes.map((route) => resolveRoute(file, route)),
     ownHeaders: ownHeaders(file.routes),
+    errorPages: new Map(Object.entries(file.error_pages)),
     admin:
       admin === 'off' || admin.listen === 'off' ? undefined : { listen: listener(admin.listen), token: admin.token },
     probes: probes === undefined ? undefined : { listen: listener(probes.listen) },

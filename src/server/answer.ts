@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import { errorTable, type GatewayError } from '../errors.ts'
 import type { RawHeaders } from '../http/headers.ts'
 import { isPageNavigation } from '../http/navigation.ts'
+import type { ErrorPages } from './error-pages.ts'
 import type { Visit } from './visit.ts'
 
 /** What goes back to the browser. */
@@ -31,6 +32,10 @@ const PROXY_NAME = 'sessiongate'
 const PAGE_POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+/** The operator's may show pictures, and use styles and fonts, of their own host. */
+const WRITTEN_PAGE_POLICY =
+  "default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
 /** An answer without a stream behind it, complete with its length; never stored by a cache. */
 export function localAnswer(status: number, headers: RawHeaders, body?: { type: string; text: string }): Answer {
   const bytes = Buffer.from(body?.text ?? '')
@@ -47,6 +52,8 @@ export interface ErrorExtra {
   readonly login?: string
   /** For the page: what may be the cause, in sentences. */
   readonly reasons?: readonly string[]
+  /** Those of the operator. */
+  readonly pages?: ErrorPages
 }
 
 /**
@@ -57,11 +64,7 @@ export function errorAnswer(visit: Visit, error: GatewayError, extra: ErrorExtra
   const { status, title } = errorTable[error.code]
   const headers = errorHeaders(error, status)
   const isPage = isPageNavigation(visit.method, visit.raw)
-  if (isPage)
-    return localAnswer(status, [...headers, ...pageHeaders], {
-      type: 'text/html; charset=utf-8',
-      text: page(visit, error, { title, ...extra }),
-    })
+  if (isPage) return pageAnswer(visit, error, { title, headers, ...extra })
   const { login } = extra
   const text = problemText(error, { requestId: visit.exchange.requestId, ...(login === undefined ? {} : { login }) })
   return localAnswer(status, headers, { type: PROBLEM_TYPE, text })
@@ -86,14 +89,26 @@ export function problemText(
   return `${JSON.stringify(problem)}\n`
 }
 
-const pageHeaders: RawHeaders = [
-  'Content-Security-Policy',
-  PAGE_POLICY,
-  'X-Content-Type-Options',
-  'nosniff',
-  'Referrer-Policy',
-  'no-referrer',
-]
+function pageAnswer(
+  visit: Visit,
+  error: GatewayError,
+  { title, headers, login, reasons, pages }: ErrorExtra & { readonly title: string; readonly headers: RawHeaders },
+): Answer {
+  const written = pages?.(error.code, {
+    status: String(error.status),
+    title,
+    code: error.code,
+    request_id: visit.exchange.requestId,
+    login: escaped(login ?? ''),
+    reasons: (reasons ?? []).map(listItem).join(''),
+  })
+  const text = written ?? page(visit, error, { title, ...(login && { login }), ...(reasons && { reasons }) })
+  const policy = written === undefined ? PAGE_POLICY : WRITTEN_PAGE_POLICY
+  const lines = [...headers, 'Content-Security-Policy', policy, ...pageHeaders]
+  return localAnswer(error.status, lines, { type: 'text/html; charset=utf-8', text })
+}
+
+const pageHeaders: RawHeaders = ['X-Content-Type-Options', 'nosniff', 'Referrer-Policy', 'no-referrer']
 
 function errorHeaders(error: GatewayError, status: number): string[] {
   const headers: string[] = []
@@ -129,10 +144,14 @@ ${reasons === undefined ? '' : causes(reasons, login)}<p>If you ask for help, na
 }
 
 function causes(reasons: readonly string[], login: string | undefined): string {
-  const list = reasons.map((reason) => `  <li>${escaped(reason)}</li>\n`).join('')
+  const list = reasons.map(listItem).join('')
   const link =
     login === undefined ? '' : `<p><a href="${escaped(login)}">Log in</a>, if you have not done so yet.</p>\n`
   return `<p>Each time after the login, the browser came back without its cookie. This may be why:</p>\n<ul>\n${list}</ul>\n${link}`
+}
+
+function listItem(text: string): string {
+  return `  <li>${escaped(text)}</li>\n`
 }
 
 function escaped(text: string): string {

@@ -6,6 +6,7 @@ import type { Exchange, WritebackResult } from '../observe/exchange.ts'
 import type { SessionCookie } from '../sessions/cookie.ts'
 import { type Answer, errorAnswer, letGo } from './answer.ts'
 import { bringsDeadCookie, eraseCookie } from './descent.ts'
+import type { ErrorPages } from './error-pages.ts'
 import { noteBrokenOff } from './forwarding.ts'
 import type { Handlers } from './listener.ts'
 import { Outbox } from './outbox.ts'
@@ -18,6 +19,7 @@ export interface HandlersParts {
   readonly pipeline: Pipeline
   readonly upgrade: (visit: Visit, connection: UpgradeConnection) => Promise<Answer | undefined>
   readonly cookie: SessionCookie
+  readonly errorPages: ErrorPages
   /** Takes the finished record of a request, for log and metrics. */
   readonly record: (exchange: Exchange) => void
   readonly clock: Clock
@@ -125,10 +127,11 @@ export class RequestHandlers implements Handlers {
     visit.exchange.outcome = visit.isGone ? 'aborted' : 'local'
     visit.mustClose ||= visit.place === undefined
     // A browser that left is no failure of anybody; what its leaving tore down comes here as an error all the same.
-    if (visit.isGone && !(thrown instanceof GatewayError)) return errorAnswer(visit, error)
+    if (visit.isGone && !(thrown instanceof GatewayError))
+      return errorAnswer(visit, error, { pages: this.#parts.errorPages })
     visit.exchange.error = { code, message, proxyError, facts, cause }
     visit.exchange.writeback = writebackFailure(error) ?? visit.exchange.writeback
-    return errorAnswer(visit, error)
+    return errorAnswer(visit, error, { pages: this.#parts.errorPages })
   }
 
   /** Our own answers on a route with a session differ by cookie as the app's do, and take a dead cookie away as well. */

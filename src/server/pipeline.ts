@@ -13,6 +13,7 @@ import type { Admission, ForwardAdmission } from './admission.ts'
 import type { Answer } from './answer.ts'
 import { type AscentParts, createAscent } from './ascent.ts'
 import { Descent, type DescentParts } from './descent.ts'
+import type { ErrorPages } from './error-pages.ts'
 import { sendUp } from './forwarding.ts'
 import type { LocalEndpoints } from './local-endpoints.ts'
 import { createPreflightRoutes, type PreflightParts } from './preflight-routes.ts'
@@ -34,6 +35,7 @@ export interface PipelineParts extends DescentParts, SessionLookupParts, AscentP
   /** Told of every request whose route is known; its end is told by the record of the exchange. */
   readonly onRoute: (routeId: string) => void
   readonly localEndpoints: LocalEndpoints
+  readonly errorPages: ErrorPages
 }
 
 export interface Pipeline {
@@ -71,7 +73,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const cleaned = route.cleanRequest(visit.raw, { trusted: place.isTrusted })
     const subject = subjectOf(visit, { place, cleaned, data })
     const decision = visit.announcedMethod !== undefined ? unasked : route.decide(subject)
-    const refusal = refuse(visit, { route, place, decision, cookie: parts.cookie.options })
+    const refusal = refuse(visit, { route, place, decision, cookie: parts.cookie.options, pages: parts.errorPages })
     if (refusal !== undefined) return { kind: 'answer', answer: refusal }
     const headers = ascend(visit, { route, place, cleaned, data, isLoggedIn: decision.loggedIn })
     const target = rewriting.targetFor(visit, place)

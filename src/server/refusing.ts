@@ -4,6 +4,7 @@ import type { AccessDecision } from '../rules/access.ts'
 import { refusalFor } from '../rules/refusal.ts'
 import type { SessionCookieOptions } from '../sessions/cookie.ts'
 import { type Answer, type ErrorExtra, errorAnswer, localAnswer } from './answer.ts'
+import type { ErrorPages } from './error-pages.ts'
 import { explainLostCookie } from './lost-cookie.ts'
 import type { Route } from './route.ts'
 import type { Place, Visit } from './visit.ts'
@@ -16,6 +17,7 @@ interface Judged {
   readonly place: Place
   readonly decision: AccessDecision
   readonly cookie: SessionCookieOptions
+  readonly pages: ErrorPages
 }
 
 /**
@@ -24,7 +26,7 @@ interface Judged {
  * @throws {GatewayError} `ERR_FORBIDDEN`
  */
 export function refuse(visit: Visit, step: Judged): Answer | undefined {
-  const { route, place, decision } = step
+  const { route, place, decision, pages } = step
   visit.exchange.decision = { outcome: decision.outcome, reason: decision.reason, mode: route.access.mode }
   if (decision.outcome === 'allow' || route.access.mode === 'observe') return undefined
   const isNavigation = isPageNavigation(visit.method, visit.raw)
@@ -34,7 +36,7 @@ export function refuse(visit: Visit, step: Judged): Answer | undefined {
   const seeker = { method: visit.method, target: place.target, headers: visit.raw, ownOrigin: place.origin }
   if (refusal.kind === 'status') {
     const login = route.login.locationFor(seeker)
-    return refused(visit, new GatewayError('ERR_SESSION_REQUIRED', 'nobody is logged in'), { login })
+    return refused(visit, new GatewayError('ERR_SESSION_REQUIRED', 'nobody is logged in'), { login, pages })
   }
   // Whoever brings a cookie has no trouble with cookies; what it leads to is another matter.
   const attempts =
@@ -42,7 +44,7 @@ export function refuse(visit: Visit, step: Judged): Answer | undefined {
   if (attempts >= MAX_LOGIN_REDIRECTS) {
     const reasons = explainLostCookie(step.cookie, place, visit.raw)
     const error = new GatewayError('ERR_LOGIN_LOOP', `after ${attempts} logins the browser came without a cookie`)
-    return refused(visit, error, { login: route.login.locationFor(seeker), reasons })
+    return refused(visit, error, { login: route.login.locationFor(seeker), reasons, pages })
   }
   visit.exchange.localReason = 'login_redirect'
   return localAnswer(refusal.status, ['Location', route.login.locationFor(seeker, attempts)])

@@ -34,5 +34,8 @@ export function exampleSecrets(): Readonly<Record<string, string>> {
     '/run/secrets/redis_password': 'hunter2\n',
     '/run/secrets/sentinel_password': 'hunter2\n',
     '/run/secrets/admin_token': `${'t'.repeat(43)}\n`,
+    '/etc/sessiongate/pages/error.html': '<h1>{{title}}</h1>\n',
+    '/etc/sessiongate/pages/missing.html': '<h1>{{title}}</h1>\n',
+    '/etc/sessiongate/pages/no-cookie.html': '<h1>{{title}}</h1><ul>{{reasons}}</ul>\n',
   }
 }

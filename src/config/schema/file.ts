@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { errorPages } from './error-pages.ts'
 import { admin, listen, logging, probes, shutdown } from './listeners.ts'
 import { mode, routes } from './routes.ts'
 import { choice, count, list, mapping, text } from './scalars.ts'
@@ -33,6 +34,7 @@ export const fileSchema = mapping({
   login,
   upstreams,
   routes,
+  error_pages: errorPages,
   admin,
   probes,
   logging,

@@ -88,6 +88,7 @@ test('the smallest file has every default', async () => {
       },
     ],
     ownHeaders: [],
+    errorPages: new Map(),
     admin: {
       listen: { address: { kind: 'tcp', host: '127.0.0.1', port: 9901 }, text: '127.0.0.1:9901' },
       token: undefined,
