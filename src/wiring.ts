@@ -1,8 +1,6 @@
 import type { Config } from './config/config.ts'
 import { compileTrust } from './http/addresses.ts'
 import { systemClock } from './lib/clock.ts'
-import { openUpstream } from './proxy/forward.ts'
-import type { ServerState } from './proxy/standing.ts'
 import type { Upstream } from './proxy/upstream.ts'
 import { compileRoutes, jwksText, signingKeySpecs } from './route-parts.ts'
 import { compileLoginGuard, createLogin, type LoginRules } from './rules/login.ts'
@@ -12,17 +10,15 @@ import { createLocalEndpoints } from './server/local-endpoints.ts'
 import { createPipeline, type Pipeline } from './server/pipeline.ts'
 import type { Route } from './server/route.ts'
 import type { SessionParts } from './session-parts.ts'
+import { type OnServerState, openUpstreams } from './upstream-parts.ts'
 
 export interface WiringParts {
   readonly sessions: SessionParts
   /** The secret that signs where the configuration names no keys. */
   readonly generatedKey: string | undefined
   readonly onRoute: (routeId: string) => void
-  /**
-   * Told of the upstream by name when one of its servers is left out of the choice, and when it is back. Absent: nobody is
-   * going to ask the upstreams, and their servers are not checked.
-   */
-  readonly onServerState?: (upstream: string, state: ServerState) => void
+  /** Absent: nobody is going to ask the upstreams. */
+  readonly onServerState?: OnServerState
 }
 
 /** A pipeline with the upstreams that it sends to; disposing closes their connections. */
@@ -81,18 +77,4 @@ export function wire(config: Config, { sessions, generatedKey, onRoute, onServer
 /** A thousand routes have one login or two, and every request with a query asks each of them. */
 function distinctLogins({ routes }: Config): LoginRules[] {
   return [...new Map(routes.map(({ login }) => [JSON.stringify(login), login])).values()]
-}
-
-function openUpstreams(config: Config, onState: WiringParts['onServerState']): ReadonlyMap<string, Upstream> {
-  const upstreams = new Map<string, Upstream>()
-  for (const { name, servers, health, ...settings } of config.upstreams.values()) {
-    const { balance, passHost, timeouts, retries } = settings
-    const common = { name, servers, balance, passHost, timeouts, retries }
-    const watched = onState && {
-      ...(health === undefined ? {} : { health }),
-      onState: (state: ServerState) => onState(name, state),
-    }
-    upstreams.set(name, openUpstream({ ...common, ...watched }))
-  }
-  return upstreams
 }

@@ -31,6 +31,7 @@ const wiring: ReadonlySet<string> = new Set([
   'gateway.ts',
   'wiring.ts',
   'route-parts.ts',
+  'upstream-parts.ts',
   'session-parts.ts',
   'store-parts.ts',
   'user-index-parts.ts',

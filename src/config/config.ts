@@ -227,7 +227,7 @@ export interface LoginConfig {
 
 export interface UpstreamConfig {
   readonly name: string
-  /** Origins, `http://host:port`: lower-case, without the port when it is 80. At least one. */
+  /** Origins as `UpstreamServer` has them: `http://host:port`, `https://host:port`, `unix:/path`. At least one. */
   readonly servers: readonly string[]
   /** Which of them a request goes to. Default `round_robin`. */
   readonly balance: 'round_robin' | 'least_conn' | 'hash_session'
@@ -237,6 +237,8 @@ export interface UpstreamConfig {
   readonly timeouts: { readonly connectMs: number; readonly firstByteMs: number; readonly idleMs: number }
   /** Further attempts of idempotent methods before the first response byte. Default 1. */
   readonly retries: number
+  /** For `https://`; `undefined` = the system's authorities, no certificate of ours, the name in the address. */
+  readonly tls: ClientTlsConfig | undefined
   /** `undefined` = servers are not checked. */
   readonly health: HealthConfig | undefined
 }

@@ -1,6 +1,8 @@
+import { resolve } from 'node:path'
 import { headerKey } from '../http/headers.ts'
 import { narrow, type WritebackRules } from '../writeback/permission.ts'
 import type {
+  ClientTlsConfig,
   Config,
   HealthConfig,
   ListenConfig,
@@ -14,6 +16,8 @@ import { mainEngine, readAlsoEngine } from './engines-in-use.ts'
 import { parseListenAddress } from './listen-address.ts'
 import type { FileConfig, FileRoute } from './schema/file.ts'
 import { parseUpstreamServer } from './upstream-server.ts'
+
+type FileUpstream = FileConfig['upstreams'][string]
 
 /**
  * The configuration that a file without errors stands for.
@@ -37,7 +41,10 @@ export function resolveConfig(file: FileConfig, directories: Directories): Confi
     signing: resolveSigning(file),
     login: resolveLogin(file.login, {}),
     upstreams: new Map(
-      Object.entries(file.upstreams).map(([name, upstream]) => [name, resolveUpstream(name, upstream)]),
+      Object.entries(file.upstreams).map(([name, upstream]) => [
+        name,
+        resolveUpstream(name, upstream, directories.working),
+      ]),
     ),
     routes: file.routes.map((route) => resolveRoute(file, route)),
     ownHeaders: ownHeaders(file.routes),
@@ -110,14 +117,12 @@ function resolveSigning({ signing, keys }: FileConfig): SigningConfig {
   }
 }
 
-function resolveUpstream(name: string, upstream: FileConfig['upstreams'][string]): UpstreamConfig {
+function resolveUpstream(name: string, upstream: FileUpstream, working: string): UpstreamConfig {
   return {
     name,
-    servers: upstream.servers.map((text) => {
-      const server = parseUpstreamServer(text)
-      if (server?.kind !== 'http') return impossible(`the server of ${name}`)
-      return server.origin
-    }),
+    servers: upstream.servers.map(
+      (text) => parseUpstreamServer(text, working)?.origin ?? impossible(`the server of ${name}`),
+    ),
     balance: upstream.balance,
     passHost: upstream.pass_host,
     sessionCookie: upstream.session_cookie,
@@ -127,11 +132,22 @@ function resolveUpstream(name: string, upstream: FileConfig['upstreams'][string]
       idleMs: upstream.timeouts.idle,
     },
     retries: upstream.retries,
+    tls: upstream.tls && resolveTls(upstream.tls, working),
     health: upstream.health && resolveHealth(upstream.health),
   }
 }
 
-function resolveHealth(health: NonNullable<FileConfig['upstreams'][string]['health']>): HealthConfig {
+function resolveTls(tls: NonNullable<FileUpstream['tls']>, working: string): ClientTlsConfig {
+  const absolute = (path: string | undefined): string | undefined => path && resolve(working, path)
+  return {
+    caFile: absolute(tls.ca),
+    certFile: absolute(tls.cert),
+    keyFile: absolute(tls.key),
+    serverName: tls.server_name,
+  }
+}
+
+function resolveHealth(health: NonNullable<FileUpstream['health']>): HealthConfig {
   return {
     path: health.path,
     host: health.host,

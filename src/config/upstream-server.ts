@@ -1,14 +1,22 @@
-/** What an entry of `servers` names; `kind` other than `http` is known but not supported yet. */
-export type UpstreamServer =
-  | { readonly kind: 'http'; readonly origin: string }
-  | { readonly kind: 'https' }
-  | { readonly kind: 'unix' }
+import { parseListenAddress } from './listen-address.ts'
 
-/** `http://127.0.0.1:8000`; `undefined` for what is no URL, or has more than scheme, host and port. */
-export function parseUpstreamServer(text: string): UpstreamServer | undefined {
-  if (/^unix:./.test(text)) return { kind: 'unix' }
+/** What an entry of `servers` names. */
+export interface UpstreamServer {
+  readonly kind: 'http' | 'https' | 'unix'
+  /** `http://host:port`, lower-case and without the port of the scheme; or `unix:` and an absolute path. */
+  readonly origin: string
+}
+
+/**
+ * `http://127.0.0.1:8000`, `https://app.internal` or `unix:/run/app.sock`; `undefined` for what is none of them, or has
+ * more than scheme, host and port. A relative path starts at `directory`.
+ */
+export function parseUpstreamServer(text: string, directory = '/'): UpstreamServer | undefined {
+  if (text.startsWith('unix:')) {
+    const address = parseListenAddress(text, directory)
+    return address?.kind === 'unix' ? { kind: 'unix', origin: `unix:${address.path}` } : undefined
+  }
   const url = URL.parse(text)
   if (url === null || !/^https?:\/\/[^/?#@\\\s]+\/?$/i.test(text)) return undefined
-  if (url.protocol === 'https:') return { kind: 'https' }
-  return { kind: 'http', origin: url.origin }
+  return { kind: url.protocol === 'https:' ? 'https' : 'http', origin: url.origin }
 }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
+import { createSecureContext, type SecureContext } from 'node:tls'
 import type { AnswerHead } from './answer-head.ts'
 import { readServerAddress, type ServerAddress } from './server-address.ts'
 import type { UpstreamOptions, UpstreamRequest, UpstreamStats, UpstreamTimeouts } from './upstream.ts'
@@ -44,14 +45,36 @@ export interface ServerOptions {
   /** The upstream's name, for the facts of errors. */
   readonly name: string
   readonly address: ServerAddress
+  /** Undefined where the address has no TLS. */
+  readonly tls: ServerTls | undefined
   readonly timeouts: UpstreamTimeouts
   readonly maxHeaderBytes: number
 }
 
+/** `UpstreamTls`, made ready once: reading certificates costs more than a handshake. */
+export interface ServerTls {
+  readonly context: SecureContext
+  readonly serverName: string | undefined
+}
+
 const DEFAULT_MAX_HEADER_BYTES = 32 * 1024
 
-/** What one of the servers of an upstream needs to know of it. */
+/**
+ * What one of the servers of an upstream needs to know of it.
+ *
+ * @throws {Error} for certificates that OpenSSL does not take.
+ */
 export function serverOptions(origin: string, options: UpstreamOptions): ServerOptions {
   const { name, timeouts, maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options
-  return { name, address: readServerAddress(origin), timeouts, maxHeaderBytes }
+  const address = readServerAddress(origin)
+  return { name, address, tls: address.isTls ? serverTls(options) : undefined, timeouts, maxHeaderBytes }
+}
+
+function serverTls({ name, tls }: UpstreamOptions): ServerTls {
+  const { ca, cert, key, serverName } = tls ?? {}
+  try {
+    return { context: createSecureContext({ ca, cert, key }), serverName }
+  } catch (cause) {
+    throw new Error(`a certificate, key or authority of the upstream ${name} cannot be used`, { cause })
+  }
 }

@@ -11,6 +11,8 @@ export function codeOf(error: unknown): string {
 
 const connectErrors: ReadonlyMap<string, ProxyErrorType> = new Map([
   ['ECONNREFUSED', 'connection_refused'],
+  // A socket in the file system whose app is not there.
+  ['ENOENT', 'connection_refused'],
   ['ENOTFOUND', 'dns_error'],
   ['EAI_FAIL', 'dns_error'],
   ['EAI_NODATA', 'dns_error'],

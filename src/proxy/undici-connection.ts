@@ -2,6 +2,7 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { connect as connectTls, TLSSocket } from 'node:tls'
 import { Client } from 'undici'
+import type { ServerTls } from './attempt.ts'
 import { connectFailure, connectTimeout, type Place, shuttingDown } from './failure.ts'
 import type { ServerAddress } from './server-address.ts'
 import { ClientGoneError, type Departure } from './upstream.ts'
@@ -14,6 +15,8 @@ const KEEP_ALIVE_MS = 4_000
 
 export interface ConnectionOptions {
   readonly address: ServerAddress
+  /** Undefined: without TLS. */
+  readonly tls: ServerTls | undefined
   readonly connectMs: number
   readonly maxHeaderBytes: number
   readonly facts: Place
@@ -136,13 +139,19 @@ function createClient(socket: Socket, { maxHeaderBytes }: ConnectionOptions): Cl
   })
 }
 
-function createSocket({ address: { isTls, target } }: ConnectionOptions): Socket {
-  const host = 'host' in target ? target.host : ''
-  const socket = isTls
-    ? connectTls({ ...target, ALPNProtocols: ['http/1.1'], ...(isIP(host) === 0 ? { servername: host } : {}) })
-    : connectTcp({ ...target, keepAlive: true, keepAliveInitialDelay: 60_000 })
+function createSocket({ address: { target }, tls }: ConnectionOptions): Socket {
+  const socket =
+    tls === undefined
+      ? connectTcp({ ...target, keepAlive: true, keepAliveInitialDelay: 60_000 })
+      : connectTls({ ...target, ...nameFor(target, tls), secureContext: tls.context, ALPNProtocols: ['http/1.1'] })
   // It stays for the life of the socket: undici listens only while it owns it.
   return socket.setNoDelay(true).on('error', () => {})
+}
+
+/** The name that the server is asked for; where none is said, addresses have none (RFC 6066, section 3). */
+function nameFor(target: ServerAddress['target'], { serverName }: ServerTls): { servername?: string } {
+  const servername = serverName ?? ('host' in target && isIP(target.host) === 0 ? target.host : undefined)
+  return servername === undefined ? {} : { servername }
 }
 
 function untilConnected(socket: Socket, { connectMs, facts }: ConnectionOptions, client: Departure): Promise<void> {

@@ -15,6 +15,17 @@ export interface UpstreamTimeouts {
   readonly idleMs: number
 }
 
+/** How to know the servers behind `https://`, and be known there. PEM texts; undefined: as if nothing were said. */
+export interface UpstreamTls {
+  /** Whom to believe, in place of the system's authorities. */
+  readonly ca: string | undefined
+  /** Our certificate with those between it and its authority, and its key. */
+  readonly cert: string | undefined
+  readonly key: string | undefined
+  /** The name to ask for, and to find in the server's certificate; undefined: the host of the origin. */
+  readonly serverName: string | undefined
+}
+
 /** How the servers of an upstream are looked at. */
 export interface HealthOptions extends HealthThresholds {
   /** In origin form. */
@@ -30,12 +41,14 @@ export interface HealthOptions extends HealthThresholds {
 export interface UpstreamOptions {
   /** The name under `upstreams` in the configuration. */
   readonly name: string
-  /** Origins, `http://host:port` or `https://host:port`. At least one. */
+  /** Origins, `http://host:port`, `https://host:port` or `unix:/path`. At least one. */
   readonly servers: readonly string[]
   /** Which of them a request goes to; default `round_robin`. */
   readonly balance?: Balance
   /** False: the Host that goes up is the server's own. Default true: the request's. */
   readonly passHost?: boolean
+  /** For `https://`; default: the system's authorities, no certificate of ours, the name in the origin. */
+  readonly tls?: UpstreamTls
   readonly timeouts: UpstreamTimeouts
   /** How many further attempts a request may have that is repeatable (see `Upstream.forward`). */
   readonly retries: number
@@ -47,7 +60,7 @@ export interface UpstreamOptions {
   readonly maxHeaderBytes?: number
   /**
    * Who speaks HTTP to the servers. `lean`, a client for plain HTTP/1.1 that does what a gateway needs and no more, is
-   * the default where every server is `http://`; `undici` is the default for `https://`, which `lean` cannot do, and
+   * the default for `http://` and `unix:`; `undici` is the default for `https://`, which `lean` cannot do, and
    * in either case what opens WebSockets. Both keep the same promises.
    */
   readonly implementation?: 'lean' | 'undici'

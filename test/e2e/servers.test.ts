@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { type AppHandler, startApp } from '../support/app.ts'
+import { makeCertificates } from '../support/certificates.ts'
 import { startGateway } from '../support/gateway.ts'
 
 const routes = `
@@ -90,4 +98,38 @@ test('a server whose health checks fail is left out, and is back when they go we
   assert.equal(back['upstream.address'], one.origin.slice('http://'.length))
   const answers = [await (await fetch(gateway.url)).text(), await (await fetch(gateway.url)).text()]
   assert.deepEqual(answers.toSorted(), ['one', 'two'])
+})
+
+test('apps on a Unix socket and behind https, from the YAML to the answer', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'sessiongate-'))
+  await using cleanup = new AsyncDisposableStack()
+  cleanup.defer(() => rm(folder, { recursive: true, force: true }))
+  const { files } = await makeCertificates(folder)
+  const [cert, key] = await Promise.all([readFile(files.serverCert), readFile(files.serverKey)])
+  const local = createServer((_incoming, response) => void response.end('socket')).listen(join(folder, 'app.sock'))
+  const secure = createSecureServer({ cert, key }, (_incoming, response) => void response.end('secure'))
+  secure.listen(0, '127.0.0.1')
+  for (const server of [local, secure]) {
+    cleanup.defer(() => {
+      server.close()
+      server.closeAllConnections()
+    })
+    if (!server.listening) await once(server, 'listening')
+  }
+  const port = (secure.address() as AddressInfo).port
+  await using gateway = await startGateway({
+    folder,
+    config: `version: 1
+upstreams:
+  local: { servers: ["unix:app.sock"] }
+  secure: { servers: ["https://127.0.0.1:${port}"], tls: { ca: ca.crt, server_name: localhost } }
+routes:
+  - { id: secure, match: { path: /secure }, upstream: secure }
+  - { id: local, match: { path: /* }, upstream: local }
+`,
+  })
+  assert.equal(await (await fetch(`${gateway.url}/secure`)).text(), 'secure')
+  assert.equal(await (await fetch(`${gateway.url}/local`)).text(), 'socket')
+  const line = await gateway.logged('the request', (entry) => entry['http.route'] === 'local')
+  assert.equal(line['upstream.address'], `unix:${join(folder, 'app.sock')}`)
 })

@@ -34,10 +34,21 @@ const health = mapping({
   healthy_after: count(1, 100).default(2).describe('Successes in a row'),
 })
 
+const tls = mapping({
+  ca: text('a path')
+    .optional()
+    .describe('PEM file with the authorities of the servers; left out = those of the system'),
+  cert: text('a path').optional().describe('PEM file with the certificate that the gateway shows'),
+  key: text('a path').optional().describe('PEM file with the private key of cert'),
+  server_name: text('a name')
+    .optional()
+    .describe('The name in the servers’ certificate, where it is not that in servers'),
+})
+
 const upstream = mapping({
   servers: list(text('a URL such as http://127.0.0.1:8000'), 'a list of URLs: [http://127.0.0.1:8000]')
     .min(1, { error: 'a list with at least one URL' })
-    .describe('http://host:port of the app; several share the requests'),
+    .describe('http://host:port of the app, https://host:port or unix:/path; several share the requests'),
   balance: choice(['round_robin', 'least_conn', 'hash_session'])
     .default('round_robin')
     .describe('hash_session: requests of one session go to one server'),
@@ -49,6 +60,7 @@ const upstream = mapping({
   writeback: writeback.optional().describe('What the app may change in the session; absent = nothing'),
   timeouts: timeouts.prefault({}).describe('How long the app may take'),
   retries: count(0, 10).default(1).describe('Further attempts, of idempotent methods before the first response byte'),
+  tls: tls.optional().describe('For https://'),
   health: health.optional().describe('Active checks; absent = none'),
 })
 

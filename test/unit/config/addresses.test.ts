@@ -61,8 +61,11 @@ const servers: [why: string, text: string, expected: object | undefined][] = [
   ['host and port', 'http://127.0.0.1:8000', { kind: 'http', origin: 'http://127.0.0.1:8000' }],
   ['port 80 where none is written', 'http://App/', { kind: 'http', origin: 'http://app' }],
   ['IPv6', 'http://[::1]:8000', { kind: 'http', origin: 'http://[::1]:8000' }],
-  ['TLS is known', 'https://app.example.com', { kind: 'https' }],
-  ['a socket is known', 'unix:/run/app.sock', { kind: 'unix' }],
+  ['TLS', 'https://App.example.com:443', { kind: 'https', origin: 'https://app.example.com' }],
+  ['a socket', 'unix:/run/app.sock', { kind: 'unix', origin: 'unix:/run/app.sock' }],
+  ['a socket beside us', 'unix:run/app.sock', { kind: 'unix', origin: 'unix:/srv/run/app.sock' }],
+  ['a socket without a path', 'unix:', undefined],
+  ['a socket whose path no system takes', `unix:/${'a'.repeat(120)}`, undefined],
   ['a path would be added or not', 'http://app/base', undefined],
   ['a query', 'http://app/?a=b', undefined],
   ['a password would travel with every request', 'http://u:p@app', undefined],
@@ -73,6 +76,6 @@ const servers: [why: string, text: string, expected: object | undefined][] = [
 
 for (const [why, text, expected] of servers) {
   test(`the server ${text} is ${expected ? 'read' : 'refused'}: ${why}`, () => {
-    assert.deepEqual(parseUpstreamServer(text), expected)
+    assert.deepEqual(parseUpstreamServer(text, '/srv'), expected)
   })
 }

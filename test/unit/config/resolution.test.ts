@@ -62,6 +62,7 @@ test('the smallest file has every default', async () => {
           sessionCookie: 'strip',
           timeouts: { connectMs: 2000, firstByteMs: 30_000, idleMs: 60_000 },
           retries: 1,
+          tls: undefined,
           health: undefined,
         },
       ],
