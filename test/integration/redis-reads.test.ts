@@ -45,4 +45,21 @@ describe('the cache on Redis', { skip }, () => {
       for (const [i, key] of many.entries()) assert.equal(String(got.get(key)?.bytes), `${i}`)
     }
   })
+
+  test('needs one command for them, also where one is no string', async () => {
+    await using cache = createRedisCache({ servers: server.servers, timeoutMs: 1000, clock: systemClock })
+    await cache.put('n:1', bytes('x'), 100)
+    await server.command('RPUSH', 'n:list', 'x')
+    const read = () => Promise.all(['n:1', 'n:list', 'n:2'].map((key) => cache.get(key)))
+    await read()
+    await server.command('CONFIG', 'RESETSTAT')
+    const [value, list, missing] = await read()
+    assert.equal(String(value?.bytes), 'x')
+    assert.equal(list?.bytes.length, 0)
+    assert.equal(await cache.remove('n:list', list.stamp), false)
+    assert.equal(missing, undefined)
+    const stats = String(await server.command('INFO', 'commandstats'))
+    assert.match(stats, /cmdstat_evalsha:calls=1,/)
+    assert.doesNotMatch(stats, /cmdstat_eval:/)
+  })
 })
