@@ -1,5 +1,6 @@
 import { parseAddress } from './addresses.ts'
-import { headerValues, type RawHeaders } from './headers.ts'
+import { parseForwarded } from './forwarded-elements.ts'
+import { hasHeader, headerValues, type RawHeaders } from './headers.ts'
 import { type Host, parseHost } from './host.ts'
 import { parseRequestId } from './request-id.ts'
 
@@ -62,7 +63,7 @@ export function clientAddress(
 /**
  * Reads the X-Forwarded-* headers, which anybody can write: only those of a trusted peer count, and there only the last
  * member of each list, which that peer wrote or let pass. What is malformed counts as absent. RFC 7239's `Forwarded` is
- * not read; a proxy that sends only that one leaves us with the facts of its connection.
+ * read where none of them is there: most proxies write the one kind and let the other pass as the visitor sent it.
  */
 export function readForwarded(raw: RawHeaders, arrival: Arrival): ForwardedFacts {
   const { peer, isTrusted, isTls, host } = arrival
@@ -71,17 +72,48 @@ export function readForwarded(raw: RawHeaders, arrival: Arrival): ForwardedFacts
   if (!isTrusted(peer)) {
     return { clientIp: address ?? 'unix', hops: hopsWith([], address), ...place(ownScheme, host) }
   }
-  const hops = listMembers(raw, 'x-forwarded-for')
-  const scheme = parseScheme(lastMember(raw, 'x-forwarded-proto')) ?? ownScheme
-  const seenHost = parseHost(lastMember(raw, 'x-forwarded-host')) ?? host
+  const told = readForwardedLine(raw) ?? readForwardedFields(raw)
+  const { hops } = told
+  const scheme = parseScheme(told.proto) ?? ownScheme
+  const seenHost = parseHost(told.host) ?? host
   const requestIds = headerValues(raw, 'x-request-id')
   const requestId = requestIds.length === 1 ? parseRequestId(requestIds[0] ?? '') : undefined
   return {
     clientIp: clientAddress(address, hops, isTrusted) ?? 'unix',
     hops: hopsWith(hops, address),
-    ...place(scheme, seenHost, parsePort(lastMember(raw, 'x-forwarded-port'))),
+    ...place(scheme, seenHost, parsePort(told.port)),
     ...(requestId === undefined ? {} : { requestId }),
   }
+}
+
+/** What a trusted peer tells, as text; `''` = nothing. */
+interface Told {
+  readonly hops: readonly string[]
+  readonly proto: string
+  readonly host: string
+  readonly port: string
+}
+
+function readForwardedFields(raw: RawHeaders): Told {
+  return {
+    hops: listMembers(raw, 'x-forwarded-for'),
+    proto: lastMember(raw, 'x-forwarded-proto'),
+    host: lastMember(raw, 'x-forwarded-host'),
+    port: lastMember(raw, 'x-forwarded-port'),
+  }
+}
+
+const forwardedFields = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port']
+
+/** Undefined if there is none, or another kind stands beside it. */
+function readForwardedLine(raw: RawHeaders): Told | undefined {
+  const lines = headerValues(raw, 'forwarded')
+  if (lines.length === 0 || forwardedFields.some((name) => hasHeader(raw, name))) return undefined
+  const elements = parseForwarded(lines)
+  if (elements === undefined) return undefined
+  const { proto = '', host = '' } = elements.at(-1) ?? {}
+  // Names that a proxy has made up, and hops that it does not name, are nobody whom we could trust.
+  return { hops: elements.map((element) => parseHop(element.for ?? '') ?? 'unknown'), proto, host, port: '' }
 }
 
 /**

@@ -103,7 +103,41 @@ const facts: [why: string, raw: string[], arrival: Partial<Arrival>, expected: o
   ['a request id', ['X-Request-Id', 'abc-1'], {}, { requestId: 'abc-1' }],
   ['a request id that could break a line', ['X-Request-Id', 'a b'], {}, { requestId: undefined }],
   ['two request ids', ['X-Request-Id', 'a', 'X-Request-Id', 'b'], {}, { requestId: undefined }],
-  ['RFC 7239 is not read', ['Forwarded', 'for=1.1.1.1;proto=https'], {}, { clientIp: '10.0.0.1', scheme: 'http' }],
+  [
+    'RFC 7239, where it stands alone',
+    ['Forwarded', 'for=1.1.1.1, for="[2001:DB8::1]:4711";proto=https;host="shop.example:8443"'],
+    {},
+    {
+      clientIp: '2001:db8::1',
+      scheme: 'https',
+      host: 'shop.example:8443',
+      hops: ['1.1.1.1', '2001:db8::1', '10.0.0.1'],
+    },
+  ],
+  [
+    'RFC 7239, of several proxies: the last says what the nearest one saw',
+    ['Forwarded', 'for=203.0.113.9;proto=https', 'Forwarded', 'for=10.0.0.2;proto=http'],
+    {},
+    { clientIp: '203.0.113.9', scheme: 'http' },
+  ],
+  [
+    'RFC 7239, with hops that have no address',
+    ['Forwarded', 'for=203.0.113.9, for=_hidden'],
+    {},
+    { clientIp: '10.0.0.1', hops: ['203.0.113.9', 'unknown', '10.0.0.1'] },
+  ],
+  [
+    'RFC 7239 is not read beside the others: they are what the proxy wrote',
+    ['Forwarded', 'for=1.1.1.1;proto=https', 'X-Forwarded-For', '203.0.113.9'],
+    {},
+    { clientIp: '203.0.113.9', scheme: 'http' },
+  ],
+  [
+    'RFC 7239, malformed',
+    ['Forwarded', 'for=1.1.1.1;proto=https;'],
+    {},
+    { clientIp: '10.0.0.1', scheme: 'http', hops: ['10.0.0.1'] },
+  ],
   [
     'a mapped peer',
     ['X-Forwarded-For', '1.1.1.1'],
