@@ -73,6 +73,16 @@ test('a rewritten route: paths, addresses and cookies both ways, and no way arou
     })
   }
 
+  await t.test('nor does a WebSocket handshake, and one that passes is seen under the app’s own path', async () => {
+    const upgrade = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' }
+    const handshake = { ...upgrade, 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' }
+    const before = stage.app.requests.length
+    assert.equal((await get('/legacy/admin/ws', handshake)).status, 400)
+    assert.equal(stage.app.requests.length, before)
+    await get('/legacy/ws', handshake)
+    assert.equal(stage.app.requests.at(-1)?.url, '/ws')
+  })
+
   await t.test('another app’s rules are not in question', async () => {
     assert.equal((await get('/legacy/elsewhere/x')).seen().url, '/elsewhere/x')
   })
