@@ -1,6 +1,7 @@
-import type { Socket } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { createSecureContext, type SecureContext } from 'node:tls'
+import { AddressBook } from './address-book.ts'
 import type { AnswerHead } from './answer-head.ts'
 import { readServerAddress, type ServerAddress } from './server-address.ts'
 import type { UpstreamOptions, UpstreamRequest, UpstreamStats, UpstreamTimeouts } from './upstream.ts'
@@ -45,6 +46,8 @@ export interface ServerOptions {
   /** The upstream's name, for the facts of errors. */
   readonly name: string
   readonly address: ServerAddress
+  /** Undefined where the address has no name to resolve. */
+  readonly book: AddressBook | undefined
   /** Undefined where the address has no TLS. */
   readonly tls: ServerTls | undefined
   readonly timeouts: UpstreamTimeouts
@@ -67,10 +70,15 @@ const DEFAULT_MAX_HEADER_BYTES = 32 * 1024
 export function serverOptions(origin: string, options: UpstreamOptions): ServerOptions {
   const { name, timeouts, maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options
   const address = readServerAddress(origin)
-  return { name, address, tls: address.isTls ? serverTls(options) : undefined, timeouts, maxHeaderBytes }
+  return { name, address, book: bookOf(address, options), tls: tlsOf(address, options), timeouts, maxHeaderBytes }
 }
 
-function serverTls({ name, tls }: UpstreamOptions): ServerTls {
+function bookOf({ target }: ServerAddress, { resolution }: UpstreamOptions): AddressBook | undefined {
+  return 'host' in target && isIP(target.host) === 0 ? new AddressBook(target.host, resolution) : undefined
+}
+
+function tlsOf({ isTls }: ServerAddress, { name, tls }: UpstreamOptions): ServerTls | undefined {
+  if (!isTls) return undefined
   const { ca, cert, key, serverName } = tls ?? {}
   try {
     return { context: createSecureContext({ ca, cert, key }), serverName }

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import type { AddressBook } from './address-book.ts'
 import { connectFailure, connectTimeout, type Place } from './failure.ts'
 import type { Llhttp } from './llhttp.ts'
 import { ResponseParser } from './response-parser.ts'
@@ -35,6 +36,8 @@ export interface ConnectionUser {
 /** What all connections to a server have in common. */
 export interface ConnectionHouse {
   readonly address: Pick<ServerAddress, 'target'>
+  /** Where the address is a name. */
+  readonly book: AddressBook | undefined
   readonly facts: Place
   readonly connectTicks: number
   readonly maxHeaderBytes: number
@@ -65,6 +68,7 @@ export class LeanConnection {
   isReused = false
   isConnected = false
   isGone = false
+  #isRetired = false
 
   /** Begins to connect. */
   constructor(house: ConnectionHouse) {
@@ -74,6 +78,7 @@ export class LeanConnection {
     this.parser = new ResponseParser(house.llhttp, house.maxHeaderBytes, (from, to) => this.user?.onChunkData(from, to))
     this.socket = connect({
       ...house.address.target,
+      ...(house.book === undefined ? {} : { lookup: house.book.lookup }),
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: 60_000,
@@ -106,12 +111,24 @@ export class LeanConnection {
 
   /** The exchange was clean: the connection may serve another one, within so many milliseconds. */
   release(keepMs: number): void {
+    if (this.#isRetired) {
+      this.discard()
+      return
+    }
     this.user = undefined
     this.isReused = true
     this.#buffer = this.#house.buffer
     this.#isHandedOn = false
     this.due(ticksFor(keepMs))
     this.#house.onReleased(this)
+  }
+
+  /** Where the name does not lead here any more, the exchange under way is the last. */
+  retireIfMoved(): void {
+    const { book } = this.#house
+    if (book === undefined || !this.isConnected || book.isCurrent(this.socket)) return
+    this.#isRetired = true
+    if (this.user === undefined) this.discard()
   }
 
   /** Closes the connection at once. Nobody is told. */
@@ -163,6 +180,7 @@ export class LeanConnection {
     socket.on('connect', () => {
       this.isConnected = true
       this.dueTick = NEVER
+      this.retireIfMoved()
       this.user?.onConnected()
     })
     socket.on('drain', () => this.user?.onDrain())

@@ -1,3 +1,4 @@
+import type { AddressBook } from './address-book.ts'
 import type { Attempt, Server, ServerOptions } from './attempt.ts'
 import { shuttingDown } from './failure.ts'
 import { type ConnectionHouse, LeanConnection, NEVER } from './lean-connection.ts'
@@ -18,6 +19,7 @@ const READ_BYTES = 64 * 1024
  */
 export class LeanServer implements Server, ConnectionHouse {
   readonly address: ServerAddress
+  readonly book: AddressBook | undefined
   readonly facts: { readonly upstream: string; readonly server: string }
   readonly connectTicks: number
   readonly maxHeaderBytes: number
@@ -33,8 +35,12 @@ export class LeanServer implements Server, ConnectionHouse {
   #onAllClosed: (() => void) | undefined
   #isClosed = false
 
-  constructor({ name, address, timeouts, maxHeaderBytes }: ServerOptions) {
+  constructor({ name, address, book, timeouts, maxHeaderBytes }: ServerOptions) {
     this.address = address
+    this.book = book
+    book?.watch(() => {
+      for (const connection of this.#open) connection.retireIfMoved()
+    })
     this.facts = { upstream: name, server: address.label }
     this.connectTicks = ticksFor(timeouts.connectMs)
     this.maxHeaderBytes = maxHeaderBytes
@@ -68,6 +74,7 @@ export class LeanServer implements Server, ConnectionHouse {
   }
 
   onGone(connection: LeanConnection): void {
+    if (!connection.isConnected) this.book?.doubt()
     this.#open.delete(connection)
     this.#closing.add(connection)
     const at = this.#idle.lastIndexOf(connection)

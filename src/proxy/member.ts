@@ -1,3 +1,4 @@
+import type { AddressBook } from './address-book.ts'
 import { type Server, serverOptions } from './attempt.ts'
 import { type Candidate, hashOf } from './balance.ts'
 import { startHealthChecks } from './health-checks.ts'
@@ -18,12 +19,14 @@ export class Member implements Candidate, AsyncDisposable {
   readonly forwarder: Server
   /** For what asks for a change of the protocol. */
   readonly upgrader: Server
+  readonly #book: AddressBook | undefined
   readonly #stopChecks: () => void = () => undefined
 
   constructor(origin: string, options: UpstreamOptions, onState: (state: ServerState) => void) {
     const own = serverOptions(origin, options)
     const isLean = options.implementation !== 'undici' && !own.address.isTls
     this.address = own.address
+    this.#book = own.book
     this.ownHost = options.passHost === false ? own.address.authority : undefined
     this.seed = hashOf(own.address.origin)
     this.standing = new Standing({ server: own.address.label, thresholds: options.health ?? NEVER_CHECKED, onState })
@@ -41,6 +44,7 @@ export class Member implements Candidate, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopChecks()
+    this.#book?.[Symbol.dispose]()
     await Promise.all([this.forwarder[Symbol.asyncDispose](), this.upgrader[Symbol.asyncDispose]()])
   }
 }

@@ -2,6 +2,7 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { connect as connectTls, TLSSocket } from 'node:tls'
 import { Client } from 'undici'
+import type { AddressBook } from './address-book.ts'
 import type { ServerTls } from './attempt.ts'
 import { connectFailure, connectTimeout, type Place, shuttingDown } from './failure.ts'
 import type { ServerAddress } from './server-address.ts'
@@ -15,6 +16,8 @@ const KEEP_ALIVE_MS = 4_000
 
 export interface ConnectionOptions {
   readonly address: ServerAddress
+  /** Where the address is a name. */
+  readonly book: AddressBook | undefined
   /** Undefined: without TLS. */
   readonly tls: ServerTls | undefined
   readonly connectMs: number
@@ -55,6 +58,9 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
   const connecting = new Set<Socket>()
   const connected = new Set<Socket>()
   let isClosed = false
+  options.book?.watch(() => {
+    for (const { socket, discard } of [...idle]) if (hasMoved(socket, options)) discard()
+  })
 
   async function open(client: Departure): Promise<Socket> {
     if (isClosed) throw shuttingDown()
@@ -64,30 +70,20 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
       await untilConnected(socket, options, client)
       return socket
     } catch (error) {
+      options.book?.doubt()
       throw isClosed ? shuttingDown() : error
     } finally {
       connecting.delete(socket)
     }
   }
   function keep(socket: Socket): Connection {
-    const client = createClient(socket, options)
-    const connection = (isReused: boolean): Connection => ({
-      client,
-      socket,
-      facts: options.facts,
-      isReused,
-      release: () => {
-        if (!socket.destroyed) idle.push(connection(true))
-      },
-      discard: () => void socket.destroy(),
-    })
     connected.add(socket)
     socket.once('close', () => {
       connected.delete(socket)
       const at = idle.findIndex((other) => other.socket === socket)
       if (at !== -1) idle.splice(at, 1)
     })
-    return connection(false)
+    return connectionOn({ socket, client: createClient(socket, options), options, idle }, false)
   }
 
   return {
@@ -108,6 +104,35 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
       await Promise.all([...connecting, ...connected].map(close))
     },
   }
+}
+
+interface Kept {
+  readonly socket: Socket
+  readonly client: Client
+  readonly options: ConnectionOptions
+  /** Where the connection goes when it is released. */
+  readonly idle: Connection[]
+}
+
+function connectionOn(kept: Kept, isReused: boolean): Connection {
+  const { socket, client, options, idle } = kept
+  return {
+    client,
+    socket,
+    facts: options.facts,
+    isReused,
+    release() {
+      if (socket.destroyed) return
+      if (hasMoved(socket, options)) socket.destroy()
+      else idle.push(connectionOn(kept, true))
+    },
+    discard: () => void socket.destroy(),
+  }
+}
+
+/** The name does not lead there any more. */
+function hasMoved(socket: Socket, { book }: ConnectionOptions): boolean {
+  return book?.isCurrent(socket) === false
 }
 
 function close(socket: Socket): Promise<void> {
@@ -139,11 +164,12 @@ function createClient(socket: Socket, { maxHeaderBytes }: ConnectionOptions): Cl
   })
 }
 
-function createSocket({ address: { target }, tls }: ConnectionOptions): Socket {
+function createSocket({ address: { target }, book, tls }: ConnectionOptions): Socket {
+  const where = book === undefined ? target : { ...target, lookup: book.lookup }
   const socket =
     tls === undefined
-      ? connectTcp({ ...target, keepAlive: true, keepAliveInitialDelay: 60_000 })
-      : connectTls({ ...target, ...nameFor(target, tls), secureContext: tls.context, ALPNProtocols: ['http/1.1'] })
+      ? connectTcp({ ...where, keepAlive: true, keepAliveInitialDelay: 60_000 })
+      : connectTls({ ...where, ...nameFor(target, tls), secureContext: tls.context, ALPNProtocols: ['http/1.1'] })
   // It stays for the life of the socket: undici listens only while it owns it.
   return socket.setNoDelay(true).on('error', () => {})
 }

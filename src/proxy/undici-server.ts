@@ -5,9 +5,10 @@ import { createConnectionPool } from './undici-connection.ts'
 import { type Outcome, runExchange } from './undici-exchange.ts'
 
 /** One server, spoken to by undici: `https://`, and whatever asks for a change of the protocol. */
-export function createUndiciServer({ name, address, tls, timeouts, maxHeaderBytes }: ServerOptions): Server {
+export function createUndiciServer({ name, address, book, tls, timeouts, maxHeaderBytes }: ServerOptions): Server {
   const pool = createConnectionPool({
     address,
+    book,
     tls,
     connectMs: timeouts.connectMs,
     maxHeaderBytes,

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { GatewayError } from '../errors.ts'
 import type { RawHeaders } from '../http/headers.ts'
+import type { NameResolution } from './address-book.ts'
 import type { Balance } from './balance.ts'
 import type { HealthThresholds, ServerState } from './standing.ts'
 
@@ -54,6 +55,8 @@ export interface UpstreamOptions {
   readonly retries: number
   /** Checks of the servers, from now until disposal; default none. Until they have said otherwise a server is well. */
   readonly health?: HealthOptions
+  /** How names of servers are resolved; default: as the system does it, every ten seconds. */
+  readonly resolution?: NameResolution
   /** Told when a server is left out of the choice, and when it is back. */
   readonly onState?: (state: ServerState) => void
   /** Limit of the names and values of one answer's head, and again of its trailers. Default 32 KiB. */
