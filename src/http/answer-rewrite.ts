@@ -20,7 +20,7 @@ export interface AnswerRewriteRules {
 export interface AnswerPlace {
   /** As `ForwardedFacts.origin`. */
   readonly ownOrigin: string
-  /** The origin of the server that answered. */
+  /** The server that answered: `host:port` or `unix:/path`; the second has no address that a browser could be sent to. */
   readonly server: string
 }
 
@@ -54,7 +54,7 @@ function rewriteLocation(value: string, path: PathRewrite | undefined, place: An
   const absolute = /^((?:https?:)?\/\/([^/?#\\]*))(?=[/?#]|$)(.*)$/is.exec(value)
   if (absolute === null) return value.startsWith('/') ? unlessElsewhere(turnedBack(value, path), value) : value
   const [, base = '', authority = '', rest = ''] = absolute
-  const isServers = isAuthority(authority, place.server)
+  const isServers = isAuthority(authority, originOf(place.server))
   if (!isServers && !isAuthority(authority, place.ownOrigin)) return value
   const local = rest.startsWith('/') ? rest : `/${rest}`
   const turned = turnedBack(local, path)
@@ -76,7 +76,13 @@ function unlessElsewhere(turned: string | undefined, value: string): string {
 }
 
 /** By name and port. An app that does not know that the browser's side is https writes `http://` before its own name. */
-function isAuthority(authority: string, origin: string): boolean {
+/** As a URL, which the server's label is not; `undefined` for one without a host. */
+function originOf(server: string): string | undefined {
+  return server.startsWith('unix:') ? undefined : `http://${server}`
+}
+
+function isAuthority(authority: string, origin: string | undefined): boolean {
+  if (origin === undefined) return false
   const { hostname, port, protocol } = new URL(origin)
   const written = URL.parse(`${protocol}//${authority}/`)
   if (written === null || authority.includes('@') || written.hostname !== hostname) return false
@@ -102,7 +108,7 @@ function rewriteAttribute(attribute: string, rules: AnswerRewriteRules, { server
     }
     case 'domain': {
       const domain = value.replace(/^\./, '').toLowerCase()
-      if (!rules.cookieDomains.has(domain)) return domain === new URL(server).hostname ? [] : [attribute]
+      if (!rules.cookieDomains.has(domain)) return domain === URL.parse(originOf(server) ?? '')?.hostname ? [] : [attribute]
       const becomes = rules.cookieDomains.get(domain)
       return becomes === undefined ? [] : [` Domain=${becomes}`]
     }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { type AnswerRewriteRules, compileAnswerRewrite } from '../../../src/http/answer-rewrite.ts'
 import { compilePathRewrite } from '../../../src/http/path-rewrite.ts'
 
-const place = { ownOrigin: 'https://www.example.com', server: 'http://10.0.0.7:8000' }
+const place = { ownOrigin: 'https://www.example.com', server: '10.0.0.7:8000' }
 const rules: AnswerRewriteRules = {
   path: compilePathRewrite({ stripPrefix: '/legacy', addPrefix: '/app' }),
   location: true,
@@ -61,7 +61,7 @@ test('without a change of paths an address of the server becomes a path all the 
 })
 
 test('a port that is the default may be written or not', () => {
-  const at = { ownOrigin: 'https://www.example.com', server: 'http://app.internal' }
+  const at = { ownOrigin: 'https://www.example.com', server: 'app.internal:80' }
   assert.deepEqual(rewritten('Location', 'http://app.internal:80/app/x', {}, at), ['/legacy/x'])
 })
 

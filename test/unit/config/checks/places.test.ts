@@ -123,21 +123,6 @@ const errors: [why: string, text: string, message: RegExp][] = [
   ],
   ['several workers', withSections('workers: 2'), /more than one worker is not supported by this version/],
   ['as many workers as there are processors', withSections('workers: auto'), /not supported by this version/],
-  [
-    'two servers',
-    withSections('upstreams: { app: { servers: ["http://a", "http://b"] } }'),
-    /more than one server .* not supported/,
-  ],
-  [
-    'TLS to the app',
-    withSections('upstreams: { app: { servers: ["https://a"] } }'),
-    /https to the app is not supported/,
-  ],
-  [
-    'a socket of the app',
-    withSections('upstreams: { app: { servers: ["unix:/a"] } }'),
-    /Unix socket of the app is not supported/,
-  ],
 ]
 
 for (const [why, text, message] of errors) {

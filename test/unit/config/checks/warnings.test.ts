@@ -104,12 +104,6 @@ const warnings: [why: string, text: string, message: RegExp][] = [
     /signed_cookies writeback/,
   ],
   ['notify on SQLite', withSections('database: { notify: create }'), /notify is for PostgreSQL/],
-  ['health', withSections('upstreams: { app: { servers: ["http://a"], health: {} } }'), /health is accepted/],
-  [
-    'balance',
-    withSections('upstreams: { app: { servers: ["http://a"], balance: least_conn } }'),
-    /balance is accepted/,
-  ],
   ['a token', withSections('admin: { token: abc }'), /admin.token is accepted/],
 ]
 
