@@ -108,7 +108,8 @@ function rewriteAttribute(attribute: string, rules: AnswerRewriteRules, { server
     }
     case 'domain': {
       const domain = value.replace(/^\./, '').toLowerCase()
-      if (!rules.cookieDomains.has(domain)) return domain === URL.parse(originOf(server) ?? '')?.hostname ? [] : [attribute]
+      if (!rules.cookieDomains.has(domain))
+        return domain === URL.parse(originOf(server) ?? '')?.hostname ? [] : [attribute]
       const becomes = rules.cookieDomains.get(domain)
       return becomes === undefined ? [] : [` Domain=${becomes}`]
     }
