@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type OperatorListener, openOperatorListener, type ReadyReport } from './admin/operator-listener.ts'
 import type { Config } from './config/config.ts'
+import type { PublicListenConfig } from './config/listen-config.ts'
 import { openHousekeeping } from './housekeeping.ts'
 import { compileTrust } from './http/addresses.ts'
 import { createChunkMeter } from './lib/chunk-memory.ts'
@@ -8,7 +9,9 @@ import { systemClock } from './lib/clock.ts'
 import { explainRuntime } from './lib/runtime-floor.ts'
 import { createLocalCacheStates, type LocalCacheStates } from './local-cache-states.ts'
 import { createAccessLog } from './observe/access-log.ts'
+import type { Exchange } from './observe/exchange.ts'
 import { failureFields } from './observe/failure.ts'
+import { createLineLimit } from './observe/line-limit.ts'
 import { type OpenLog, openLog } from './observe/log.ts'
 import { createMetrics, type Metrics } from './observe/metrics.ts'
 import type { ServerState } from './proxy/standing.ts'
@@ -20,7 +23,8 @@ import { createTunnels, type Tunnels } from './server/tunnels.ts'
 import { Upgrade } from './server/upgrade.ts'
 import { openSessionParts, readGeneratedSigningKey, type SessionParts } from './session-parts.ts'
 import type { StoreState } from './sessions/guarded-engine.ts'
-import { wire } from './wiring.ts'
+import { createTlsOpener } from './tls-parts.ts'
+import { type Wired, wire } from './wiring.ts'
 
 export interface GatewayOptions {
   /** Logged once the gateway listens. */
@@ -39,6 +43,9 @@ export interface Gateway extends AsyncDisposable {
   /** Ends every connection now. */
   cut(): void
 }
+
+/** Lines about what the parser refused; a connection with a byte of rubbish costs a stranger nothing. */
+const REFUSALS_LOGGED = { lines: 100, everyMs: 10_000 }
 
 interface State {
   isDraining: boolean
@@ -77,7 +84,7 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
 
   const tunnels = createTunnels()
   const generatedKey = config.signing.keys.generated ? await readGeneratedSigningKey() : undefined
-  const { pipeline, errorPages, upstreams } = stack.use(
+  const { pipeline, redirectTo, errorPages, upstreams } = stack.use(
     wire(config, {
       sessions,
       generatedKey,
@@ -86,13 +93,18 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
     }),
   )
   for (const upstream of upstreams.values()) metrics.watchUpstream(upstream)
-  const handlers = handlersOf(config, { pipeline, errorPages, sessions, log, metrics, tunnels, state })
+  const serving = { pipeline, redirectTo, errorPages, sessions, log, metrics, tunnels, state }
   const operators = await openOperators(config, { stack, sessions, metrics, state, localCache })
+  const openTls = createTlsOpener({ log, metrics, stack })
+  const handlersFor = createHandlersFor(config, serving)
   const listeners: Listener[] = []
   const proxyProtocol = { isTrusted: compileTrust(config.trustedProxies) }
   for (const listen of config.listen) {
-    const options = listen.proxyProtocol ? { proxyProtocol } : {}
-    listeners.push(stack.use(await openListener(listen.address, handlers, options)))
+    const options = {
+      tls: listen.tls && (await openTls(listen.tls)),
+      proxyProtocol: listen.proxyProtocol ? proxyProtocol : undefined,
+    }
+    listeners.push(stack.use(await openListener(listen.address, handlersFor(listen), options)))
   }
 
   announce(log, { listeners, operators, warnings: options.warnings })
@@ -104,6 +116,7 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
 
 interface HandlerParts {
   readonly pipeline: Pipeline
+  readonly redirectTo: Wired['redirectTo']
   readonly errorPages: ErrorPages
   readonly sessions: SessionParts
   readonly log: OpenLog
@@ -112,11 +125,41 @@ interface HandlerParts {
   readonly state: State
 }
 
-function handlersOf(config: Config, parts: HandlerParts): Handlers {
-  const { pipeline, errorPages, sessions, log, metrics, tunnels, state } = parts
-  const { cookie, store } = sessions
+/** Listeners that serve share their handlers; one that only sends browsers to https has its own. */
+function createHandlersFor(config: Config, parts: HandlerParts): (listen: PublicListenConfig) => Handlers {
+  const { pipeline, redirectTo, errorPages, sessions, log, metrics, state } = parts
   const accessLog = createAccessLog({ log, isEnabled: config.logging.access })
-  const upgrade = new Upgrade({
+  const mayWriteRefused = createLineLimit({
+    ...REFUSALS_LOGGED,
+    onLeftOut: (count) => log.warn('requests refused by the parser, not each is told', { count }),
+  })
+  const common = {
+    cookie: sessions.cookie,
+    errorPages,
+    clock: systemClock,
+    onChunk: createChunkMeter(),
+    isDraining: () => state.isDraining,
+    record(exchange: Exchange) {
+      metrics.recordExchange(exchange)
+      accessLog(exchange)
+    },
+    recordRefused(exchange: Exchange) {
+      metrics.recordExchange(exchange)
+      if (mayWriteRefused()) accessLog(exchange)
+    },
+  }
+  const upgrade = upgradeOf(parts)
+  const serving = new RequestHandlers({ ...common, pipeline, upgrade: (visit, link) => upgrade.upgrade(visit, link) })
+  return ({ httpsPort }) => {
+    if (httpsPort === undefined) return serving
+    const redirect = redirectTo(httpsPort)
+    return new RequestHandlers({ ...common, pipeline: redirect, upgrade: (visit) => redirect.serve(visit) })
+  }
+}
+
+function upgradeOf({ pipeline, sessions, metrics, tunnels, state }: HandlerParts): Upgrade {
+  const { cookie, store } = sessions
+  return new Upgrade({
     pipeline,
     tunnels,
     cookieName: cookie.name,
@@ -127,19 +170,6 @@ function handlersOf(config: Config, parts: HandlerParts): Handlers {
     isDraining: () => state.isDraining,
     onOpen: (routeId) => metrics.webSockets.opened(routeId),
     onEnd: (routeId, reason) => metrics.webSockets.closed(routeId, reason),
-  })
-  return new RequestHandlers({
-    pipeline,
-    errorPages,
-    cookie,
-    clock: systemClock,
-    onChunk: createChunkMeter(),
-    isDraining: () => state.isDraining,
-    upgrade: (visit, connection) => upgrade.upgrade(visit, connection),
-    record(exchange) {
-      metrics.recordExchange(exchange)
-      accessLog(exchange)
-    },
   })
 }
 
@@ -239,7 +269,7 @@ function announce(
     warnings: GatewayOptions['warnings']
   },
 ): void {
-  for (const { address } of about.listeners) log.info('listening', { address })
+  for (const { address, isTls } of about.listeners) log.info('listening', { address, tls: isTls || undefined })
   for (const { address } of about.operators) log.info('operator listening', { address })
   const flaw = explainRuntime(process.versions.node)
   if (flaw !== undefined) log.warn('old runtime', { warning: flaw })
@@ -269,7 +299,8 @@ function gatewayOf(config: Config, running: Running): Gateway {
     async drain() {
       running.state.isDraining = true
       running.log.info('draining')
-      await pause(readinessDelayMs)
+      // Not even a turn of the event loop: whoever has read the line would still be let in.
+      if (readinessDelayMs > 0) await pause(readinessDelayMs)
       const deadline = setTimeout(cut, drainMs)
       await Promise.all(running.listeners.map((listener) => listener.drain()))
       clearTimeout(deadline)

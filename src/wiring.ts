@@ -6,8 +6,9 @@ import { compileRoutes, jwksText, signingKeySpecs } from './route-parts.ts'
 import { compileLoginGuard, createLogin, type LoginRules } from './rules/login.ts'
 import { compileRouteTable } from './rules/route-table.ts'
 import { compileErrorPages, type ErrorPages } from './server/error-pages.ts'
+import { createHttpsRedirect } from './server/https-redirect.ts'
 import { createLocalEndpoints } from './server/local-endpoints.ts'
-import { createPipeline, type Pipeline } from './server/pipeline.ts'
+import { createPipeline, createPlaceReader, type Pipeline } from './server/pipeline.ts'
 import type { Route } from './server/route.ts'
 import type { SessionParts } from './session-parts.ts'
 import { type OnServerState, openUpstreams } from './upstream-parts.ts'
@@ -25,6 +26,8 @@ export interface WiringParts {
 export interface Wired extends AsyncDisposable {
   readonly pipeline: Pipeline
   readonly errorPages: ErrorPages
+  /** For listeners that only send browsers to https, at that port. */
+  readonly redirectTo: (port: number) => Pick<Pipeline, 'serve'>
   /** By name. */
   readonly upstreams: ReadonlyMap<string, Upstream>
   /** In file order. */
@@ -38,12 +41,14 @@ export function wire(config: Config, { sessions, generatedKey, onRoute, onServer
   const routes = compileRoutes(config, { upstreams, keys })
   const { cookie, store, identity, publicId, engine } = sessions
   const errorPages = compileErrorPages(config.errorPages)
+  const table = compileRouteTable(routes, config.hosts)
+  const isTrusted = compileTrust(config.trustedProxies)
   const pipeline = createPipeline({
     sessions: store,
     cookie,
     identity,
     publicId,
-    routes: compileRouteTable(routes, config.hosts),
+    routes: table,
     clock: systemClock,
     cookieName: cookie.name,
     duplicateCookies: config.session.duplicateCookies,
@@ -51,7 +56,7 @@ export function wire(config: Config, { sessions, generatedKey, onRoute, onServer
     saveEveryRequest: config.session.saveEveryRequest,
     maxSessionBytes: config.session.maxBytes,
     guardLogin: compileLoginGuard(distinctLogins(config).map(createLogin)),
-    isTrusted: compileTrust(config.trustedProxies),
+    isTrusted,
     onRoute,
     errorPages,
     letsPreflightsThrough: config.routes.some(({ corsPreflight }) => corsPreflight === 'allow'),
@@ -66,6 +71,9 @@ export function wire(config: Config, { sessions, generatedKey, onRoute, onServer
   return {
     pipeline,
     errorPages,
+    redirectTo: (port) => ({
+      serve: createHttpsRedirect({ readPlace: createPlaceReader(isTrusted), requireHost: table.requireHost, port }),
+    }),
     upstreams,
     routes,
     async [Symbol.asyncDispose]() {

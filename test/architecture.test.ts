@@ -38,6 +38,7 @@ const wiring: ReadonlySet<string> = new Set([
   'local-cache-parts.ts',
   'local-cache-states.ts',
   'housekeeping.ts',
+  'tls-parts.ts',
   'explanation.ts',
 ])
 

@@ -3,7 +3,7 @@ import { adviceOn } from '../config/advice.ts'
 import { ConfigError, formatProblems, type Problem } from '../config/problem.ts'
 import { type CliContext, CommandError } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
-import { configOption, readConfig } from './reading.ts'
+import { configOption, readServedConfig } from './reading.ts'
 
 /** `check`: everything that is wrong in the file at once, each with its place and the way out. */
 export function createCheckCommand(context: CliContext): Command {
@@ -34,7 +34,7 @@ async function problemsOf(
   path: string,
 ): Promise<{ problems: readonly Problem[]; isSound: boolean; advice: readonly string[] }> {
   try {
-    const { warnings, config } = await readConfig(context, path)
+    const { warnings, config } = await readServedConfig(context, path)
     return { problems: warnings, isSound: true, advice: adviceOn(config) }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error

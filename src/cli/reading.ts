@@ -17,3 +17,13 @@ export interface LoadedConfig {
 export async function readConfig(context: CliContext, path: string): Promise<LoadedConfig> {
   return await loadConfig({ path, env: context.env })
 }
+
+/**
+ * The same for who is about to serve: the certificate files are looked into too. The other commands may be run by
+ * somebody who must not read the keys, and while a certificate is being renewed.
+ *
+ * @throws {ConfigError}
+ */
+export async function readServedConfig(context: CliContext, path: string): Promise<LoadedConfig> {
+  return await loadConfig({ path, env: context.env, checksCertificates: true })
+}

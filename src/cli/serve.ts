@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Command } from 'commander'
 import type { CliContext, RunningGateway } from './context.ts'
-import { configOption, readConfig } from './reading.ts'
+import { configOption, readServedConfig } from './reading.ts'
 
 /** `serve`: runs until SIGTERM or SIGINT, which drain; a second one ends at once. */
 export function createServeCommand(context: CliContext): Command {
@@ -10,18 +10,19 @@ export function createServeCommand(context: CliContext): Command {
     .addOption(configOption())
     .addHelpText('after', '\nExample:\n  sessiongate serve --config config/sessiongate.yaml')
     .action(async (options: { config: string }) => {
-      const { config, warnings } = await readConfig(context, options.config)
+      const { config, warnings } = await readServedConfig(context, options.config)
       // Before anything listens: a supervisor may ask for the end the moment it sees the first line.
       const stop = signalled()
       await using gateway = await context.openGateway(config, { warnings, version: context.version })
-      context.tell(`sessiongate listens on ${gateway.addresses.map(urlOf).join(', ')}\n`)
+      const urls = gateway.addresses.map((address, at) => urlOf(address, config.listen[at]?.tls !== undefined))
+      context.tell(`sessiongate listens on ${urls.join(', ')}\n`)
       await stop
       await drainOrCut(gateway)
     })
 }
 
-function urlOf(address: string): string {
-  return address.startsWith('/') ? `unix:${address}` : `http://${address}/`
+function urlOf(address: string, isTls: boolean): string {
+  return address.startsWith('/') ? `unix:${address}` : `http${isTls ? 's' : ''}://${address}/`
 }
 
 async function signalled(): Promise<void> {

@@ -1,7 +1,7 @@
-import type { ListenAddress } from '../lib/listening.ts'
 import type { AccessRule, RouteMatch } from '../rules/rule.ts'
 import type { SessionCookieOptions } from '../sessions/cookie.ts'
 import type { CommandName } from '../writeback/permission.ts'
+import type { ListenConfig, PublicListenConfig } from './listen-config.ts'
 import type { Secret } from './secret.ts'
 import type { HostAddress, StoreAddress } from './store-url.ts'
 
@@ -13,7 +13,7 @@ export interface Config {
   readonly version: 1
   /** The mode of the whole file. Each route carries its own in `access.mode`, already resolved. */
   readonly mode: 'enforce' | 'observe'
-  /** At least one. */
+  /** At least one, and at least one that serves. */
   readonly listen: readonly PublicListenConfig[]
   /**
    * `hosts`, lower-case, without port, `*.example.com` for one label. Empty = those that the routes name, or any if one
@@ -43,18 +43,6 @@ export interface Config {
   readonly probes: ProbesConfig | undefined
   readonly logging: LoggingConfig
   readonly shutdown: ShutdownConfig
-}
-
-export interface ListenConfig {
-  readonly address: ListenAddress
-  /** As the file says it, for log lines. */
-  readonly text: string
-}
-
-/** Where browsers come to. */
-export interface PublicListenConfig extends ListenConfig {
-  /** Connections begin with a header of the PROXY protocol, and come from trusted proxies only. Default false. */
-  readonly proxyProtocol: boolean
 }
 
 export interface SessionConfig {

@@ -1,7 +1,9 @@
 import { readFile as readFileFromDisk } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { systemClock } from '../lib/clock.ts'
+import { openCertificateCheck } from './certificate-files.ts'
 import { checks } from './checks/all.ts'
-import type { CheckContext } from './checks/context.ts'
+import type { Check, CheckContext } from './checks/context.ts'
 import type { Config } from './config.ts'
 import type { Finding } from './finding.ts'
 import { type Path, pathKey } from './path.ts'
@@ -24,6 +26,8 @@ export interface LoadOptions {
   readonly readFile?: (path: string) => Promise<Uint8Array>
   /** Where relative paths start. Default: the working directory of the process. */
   readonly workingDirectory?: string
+  /** Looks into the certificate files of the listeners too. Only who serves needs them, and may read the keys. Default false. */
+  readonly checksCertificates?: boolean
 }
 
 export interface LoadedConfig {
@@ -47,7 +51,11 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const validated = validate({ ...substituted, broken: [...substituted.broken, ...lostPaths(source)] })
   const { file } = validated
   const findings = [...source.findings, ...substituted.findings, ...validated.findings]
-  if (file !== undefined) findings.push(...crossCheck(file, validated, substituted))
+  if (file !== undefined) {
+    const around = { readFile, workingDirectory, now: systemClock() }
+    const further = options.checksCertificates === true ? [await openCertificateCheck(file, around)] : []
+    findings.push(...crossCheck(file, { validated, substituted, checks: [...checks, ...further] }))
+  }
   const problems = locateFindings(findings, source)
   if (file === undefined || problems.some(({ severity }) => severity === 'error')) throw new ConfigError(problems)
 
@@ -62,9 +70,14 @@ function lostPaths({ findings, tree }: Source): Path[] {
 
 function crossCheck(
   file: FileConfig,
-  { originOf, isUnsure }: Validated,
-  { tree, outside }: { tree: Source['tree']; outside: ReadonlySet<string> },
+  about: {
+    readonly validated: Validated
+    readonly substituted: { readonly tree: Source['tree']; readonly outside: ReadonlySet<string> }
+    readonly checks: readonly Check[]
+  },
 ): Finding[] {
+  const { originOf, isUnsure } = about.validated
+  const { tree, outside } = about.substituted
   const findings: Finding[] = []
   const context: CheckContext = {
     file,
@@ -76,7 +89,7 @@ function crossCheck(
     error: (path, remark) => findings.push({ severity: 'error', path: originOf(path), ...remark }),
     warn: (path, remark) => findings.push({ severity: 'warning', path: originOf(path), ...remark }),
   }
-  for (const check of checks) check(context)
+  for (const check of about.checks) check(context)
   for (const { find, remark } of unsupported) for (const path of find(file)) context.error(path, remark)
   for (const { find, remark } of withoutEffect) for (const path of find(file)) context.warn(path, remark)
   return findings

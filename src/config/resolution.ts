@@ -5,7 +5,6 @@ import type {
   ClientTlsConfig,
   Config,
   HealthConfig,
-  ListenConfig,
   LoginConfig,
   RouteConfig,
   SigningConfig,
@@ -14,6 +13,7 @@ import type {
 import { type Directories, resolveEngine } from './engine-resolution.ts'
 import { mainEngine, readAlsoEngine } from './engines-in-use.ts'
 import { parseListenAddress } from './listen-address.ts'
+import type { ListenConfig, TlsConfig } from './listen-config.ts'
 import type { FileConfig, FileRoute } from './schema/file.ts'
 import { parseUpstreamServer } from './upstream-server.ts'
 
@@ -33,7 +33,12 @@ export function resolveConfig(file: FileConfig, directories: Directories): Confi
   return {
     version: 1,
     mode: file.mode,
-    listen: file.listen.map((listen) => ({ ...listener(listen.address), proxyProtocol: listen.proxy_protocol })),
+    listen: file.listen.map(({ address, proxy_protocol: proxyProtocol, tls, redirect_to_https: redirect }) => ({
+      ...listener(address),
+      proxyProtocol,
+      tls: tls && resolveListenerTls(tls, directories.working),
+      httpsPort: redirect === true ? 443 : redirect || undefined,
+    })),
     hosts: file.hosts.map((host) => host.toLowerCase()),
     workers: 1,
     trustedProxies: file.trusted_proxies,
@@ -54,6 +59,22 @@ export function resolveConfig(file: FileConfig, directories: Directories): Confi
     probes: probes === undefined ? undefined : { listen: listener(probes.listen) },
     logging: file.logging,
     shutdown: { drainMs: file.shutdown.drain, readinessDelayMs: file.shutdown.readiness_delay },
+  }
+}
+
+function resolveListenerTls(tls: NonNullable<FileConfig['listen'][number]['tls']>, working: string): TlsConfig {
+  const pairs = [tls, ...tls.certificates]
+  return {
+    certificates: pairs.map(({ cert, key }) => ({
+      name: cert,
+      certFile: resolve(working, cert),
+      keyFile: resolve(working, key),
+    })),
+    clientCa:
+      tls.client_ca === undefined
+        ? undefined
+        : { name: tls.client_ca, file: resolve(working, tls.client_ca), isRequired: tls.client_cert === 'required' },
+    minVersion: tls.min_version === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
   }
 }
 

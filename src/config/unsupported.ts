@@ -14,14 +14,6 @@ const notYet = 'is not supported by this version'
 /** Errors: a gateway that left these out would do something else than the file says. */
 export const unsupported: readonly Gap[] = [
   {
-    find: (file) => file.listen.flatMap(({ tls }, at) => when(tls !== undefined, ['listen', at, 'tls'])),
-    remark: {
-      message: `tls ${notYet}`,
-      hint: 'end TLS in front of the gateway and name that proxy under trusted_proxies',
-      atKey: true,
-    },
-  },
-  {
     find: (file) => when(file.workers !== 1, ['workers']),
     remark: { message: `more than one worker ${notYet}`, hint: 'write workers: 1' },
   },

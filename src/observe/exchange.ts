@@ -6,6 +6,7 @@ export type LocalReason =
   | ProxyErrorType
   | 'http_request_error'
   | 'login_redirect'
+  | 'https_redirect'
   | 'unauthorized'
   | 'forbidden'
   | 'no_route'

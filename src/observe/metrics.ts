@@ -4,6 +4,7 @@ import { type BuildInfo, type ConfigInfo, createProcessMetrics } from './process
 import { createRequestMetrics } from './request-metrics.ts'
 import { createSessionMetrics, type SessionMetrics } from './session-metrics.ts'
 import { createStoreMetrics, type StoreMetrics } from './store-metrics.ts'
+import { createTlsMetrics, type TlsMetrics } from './tls-metrics.ts'
 import { createUpstreamMetrics, type UpstreamMetrics } from './upstream-metrics.ts'
 import { createWebSocketMetrics, type WebSocketMetrics } from './websocket-metrics.ts'
 
@@ -26,6 +27,7 @@ export interface Metrics {
   readonly sessionsRevoked: SessionMetrics['revoked']
   readonly stores: StoreMetrics
   readonly webSockets: WebSocketMetrics
+  readonly tls: TlsMetrics
   /** The configuration in force is this one now. */
   configured(config: ConfigInfo): void
   /** Prometheus' text format. */
@@ -50,6 +52,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     sessionsRevoked: sessions.revoked,
     stores: createStoreMetrics(registry),
     webSockets: createWebSocketMetrics(registry),
+    tls: createTlsMetrics(registry),
     configured: runtime.configured,
     text: () => registry.metrics(),
   }

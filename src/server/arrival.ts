@@ -13,12 +13,14 @@ export interface ArrivalParts {
   readonly peer: string | undefined
   /** The browser's side is TLS. */
   readonly isTls: boolean
+  /** As RFC 9440 writes it; undefined if the client has shown none. */
+  readonly clientCertificate: string | undefined
   readonly clock: Clock
   readonly onChunk: ChunkMeter
 }
 
 /** What `node:http` found, as the rest of the house takes it. */
-export function visitOf({ request, response, peer, isTls, clock, onChunk }: ArrivalParts): Visit {
+export function visitOf({ request, response, peer, isTls, clientCertificate, clock, onChunk }: ArrivalParts): Visit {
   const method = request.method ?? ''
   const arrived = {
     method,
@@ -27,6 +29,7 @@ export function visitOf({ request, response, peer, isTls, clock, onChunk }: Arri
     raw: request.rawHeaders,
     peer,
     isTls,
+    clientCertificate,
     body: request,
     onChunk,
   }
@@ -35,7 +38,7 @@ export function visitOf({ request, response, peer, isTls, clock, onChunk }: Arri
     startedAt: clock(),
     peerAddress: peer ?? '',
     method,
-    scheme: 'http',
+    scheme: isTls ? 'https' : 'http',
   })
   return new Visit(arrived, new HttpDoorway(request, response), exchange)
 }

@@ -37,6 +37,7 @@ export function createAscent(parts: AscentParts): (visit: Visit, admitted: Admit
     lines.push('X-Request-Id', visit.exchange.requestId, 'traceparent', trace.text)
     lines.push(...forwardedLines(place.client))
     if (route.pathRewrite !== undefined) lines = withPrefix(lines, route.pathRewrite.stripped)
+    if (visit.clientCertificate !== undefined) lines.push('Client-Cert', visit.clientCertificate)
     if (route.requestLines.length > 0) lines.push(...route.requestLines)
     if (route.issuer !== undefined) lines.push(...assertion(visit, { route, place, data, isLoggedIn }))
     return lines

@@ -16,12 +16,14 @@ import type { UpgradeConnection } from './upgrade.ts'
 import type { Visit } from './visit.ts'
 
 export interface HandlersParts {
-  readonly pipeline: Pipeline
+  readonly pipeline: Pick<Pipeline, 'serve'>
   readonly upgrade: (visit: Visit, connection: UpgradeConnection) => Promise<Answer | undefined>
   readonly cookie: SessionCookie
   readonly errorPages: ErrorPages
   /** Takes the finished record of a request, for log and metrics. */
   readonly record: (exchange: Exchange) => void
+  /** The same for what the parser refused, which costs a stranger nothing to send. */
+  readonly recordRefused: (exchange: Exchange) => void
   readonly clock: Clock
   readonly onChunk: ChunkMeter
   /** No connection outlives its answer any more. */
@@ -46,7 +48,7 @@ export class RequestHandlers implements Handlers {
     this.onChunk = parts.onChunk
   }
 
-  readonly onRefused = (exchange: Exchange): void => this.#parts.record(exchange)
+  readonly onRefused = (exchange: Exchange): void => this.#parts.recordRefused(exchange)
 
   async onRequest(visit: Visit, response: ServerResponse): Promise<void> {
     try {

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ChunkMeter } from '../lib/chunk-memory.ts'
@@ -8,7 +8,8 @@ import type { Exchange } from '../observe/exchange.ts'
 import { visitOf } from './arrival.ts'
 import { createConversations, type Turn } from './conversation.ts'
 import { createHalfCloseWatch } from './half-close.ts'
-import { createProxyGate, type ProxyGate } from './proxy-gate.ts'
+import { createHttpFront, type HttpFront, type TlsParts } from './http-front.ts'
+import { createProxyGate, type ProxiedPeer, type ProxyGate } from './proxy-gate.ts'
 import { createUnparsedGuard, refusedConnection } from './unparsed.ts'
 import type { UpgradeConnection } from './upgrade.ts'
 import type { Visit } from './visit.ts'
@@ -39,8 +40,13 @@ export interface Handlers {
 }
 
 export interface ListenerOptions {
-  /** Every connection begins with a header of the PROXY protocol, and only trusted addresses may connect. Default no. */
-  readonly proxyProtocol?: { readonly isTrusted: (address: string | undefined) => boolean }
+  /** Undefined = plain HTTP. What it refers to must outlive the listener. */
+  readonly tls?: TlsParts | undefined
+  /**
+   * Every connection begins with a header of the PROXY protocol, in clear also where TLS follows, and only trusted
+   * addresses may connect. Default no.
+   */
+  readonly proxyProtocol?: { readonly isTrusted: (address: string | undefined) => boolean } | undefined
 }
 
 interface Arrived {
@@ -51,6 +57,7 @@ interface Arrived {
 export interface Listener extends AsyncDisposable {
   /** `host:port`, or the socket's path. */
   readonly address: string
+  readonly isTls: boolean
   /** Stops taking connections and closes those that stay idle; resolves when the last request has its answer. */
   drain(): Promise<void>
   /** Cuts what is still open. */
@@ -76,17 +83,18 @@ export async function openListener(
 class HttpListener implements Listener {
   readonly #configured: ListenAddress
   readonly #handlers: Handlers
-  readonly #server: Server
+  readonly #front: HttpFront
+  readonly #server: HttpFront['server']
   readonly #conversations = createConversations()
   readonly #sockets = new Set<Socket>()
   readonly #gate: ProxyGate | undefined
   /** Upgrades that are neither refused nor open yet. */
   readonly #handshakes = new Set<Duplex>()
 
-  constructor(address: ListenAddress, handlers: Handlers, { proxyProtocol }: ListenerOptions) {
+  constructor(address: ListenAddress, handlers: Handlers, { tls, proxyProtocol }: ListenerOptions) {
     this.#configured = address
     this.#handlers = handlers
-    this.#server = createServer({
+    const options = {
       maxHeaderSize: MAX_HEAD_BYTES,
       headersTimeout: HEAD_DEADLINE_MS,
       requestTimeout: 0,
@@ -95,12 +103,14 @@ class HttpListener implements Listener {
       insecureHTTPParser: false,
       connectionsCheckingInterval: 5_000,
       // Any other upgrade is a request like any other: RFC 9110, section 7.8 lets a server ignore it.
-      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
-    })
+      shouldUpgradeCallback: (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === 'websocket',
+    }
+    this.#front = createHttpFront(options, tls && { ...tls, addressOf: (socket) => this.#peerOf(socket).address ?? '' })
+    this.#server = this.#front.server
     this.#server.maxHeadersCount = 0
     const record = handlers.onRefused
-    const addressOf = (socket: Duplex): string => this.#addressOf(socket) ?? ''
-    const refuse = createUnparsedGuard(this.#conversations, { record, clock: handlers.clock, addressOf })
+    const peerOf = (socket: Duplex): ProxiedPeer => this.#peerOf(socket)
+    const refuse = createUnparsedGuard(this.#conversations, { record, clock: handlers.clock, peerOf })
     if (proxyProtocol !== undefined) this.#gate = this.#openGate(proxyProtocol.isTrusted)
     const service = { handlers, visitOf: this.#visit }
     const take = (request: IncomingMessage, response: ServerResponse): void =>
@@ -115,13 +125,17 @@ class HttpListener implements Listener {
     // node:http would end the connection of a client that has finished sending, with the answer still to come.
     Object.assign(this.#server, { httpAllowHalfOpen: true })
     const watchHalfClose = createHalfCloseWatch(this.#conversations)
-    this.#server.on('connection', (socket) => {
+    this.#front.onConnection((socket) => {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
       socket.once('end', () => watchHalfClose(socket))
     })
     // Closing calls it, and its own cuts answers that were handed over whole and are not taken yet; `#closeSilent` does not.
     this.#server.closeIdleConnections = () => undefined
+  }
+
+  get isTls(): boolean {
+    return this.#front.isTls
   }
 
   get address(): string {
@@ -151,6 +165,7 @@ class HttpListener implements Listener {
   closeNow(): void {
     this.#gate?.close()
     this.#server.closeAllConnections()
+    this.#front.endHandshakes()
     for (const socket of this.#handshakes) socket.destroy()
   }
 
@@ -163,8 +178,9 @@ class HttpListener implements Listener {
 
   readonly #visit = ({ request, response }: Arrived): Visit => {
     const { onChunk, clock } = this.#handlers
-    const isTls = this.#gate?.peerOf(request.socket)?.isTls ?? false
-    return visitOf({ request, response, peer: this.#addressOf(request.socket), isTls, onChunk, clock })
+    const { address: peer, isTls } = this.#peerOf(request.socket)
+    const clientCertificate = this.#front.clientCertificate(request.socket)
+    return visitOf({ request, response, peer, isTls, clientCertificate, onChunk, clock })
   }
 
   /** A switch of protocols behind requests that are under way has no place to be answered at: the connection ends. */
@@ -193,13 +209,14 @@ class HttpListener implements Listener {
   }
 
   /** Who stands behind a connection: its peer, or whom the proxy in front names. */
-  #addressOf(socket: Duplex): string | undefined {
+  #peerOf(socket: Duplex): ProxiedPeer {
     const proxied = this.#gate?.peerOf(socket)
-    return proxied === undefined ? this.#peerOf(socket) : proxied.address
+    const address = proxied === undefined ? this.#addressOf(socket) : proxied.address
+    return { address, isTls: this.#front.isTls || proxied?.isTls === true }
   }
 
   /** A TCP peer that is gone has no address any more; it must not pass for one on a Unix socket, which never had any. */
-  #peerOf(socket: Duplex): string | undefined {
+  #addressOf(socket: Duplex): string | undefined {
     if (this.#configured.kind === 'unix') return undefined
     return 'remoteAddress' in socket && typeof socket.remoteAddress === 'string' ? socket.remoteAddress : 'unknown'
   }
@@ -207,10 +224,10 @@ class HttpListener implements Listener {
   #openGate(isTrusted: (address: string | undefined) => boolean): ProxyGate {
     return createProxyGate(this.#server, {
       isTrusted,
-      addressOf: (socket) => this.#peerOf(socket),
+      addressOf: (socket) => this.#addressOf(socket),
       onRefused: (socket, reason) => {
         const { clock, onRefused } = this.#handlers
-        onRefused(refusedConnection(this.#peerOf(socket) ?? '', { clock, reason }))
+        onRefused(refusedConnection(this.#addressOf(socket) ?? '', { clock, reason }))
       },
     })
   }
@@ -220,6 +237,7 @@ class HttpListener implements Listener {
    * have brought nothing since the last look. Open WebSockets have a request behind them, and are not here.
    */
   #closeSilent(bytesBefore: WeakMap<Socket, number> | undefined): void {
+    if (bytesBefore === undefined) this.#front.endHandshakes()
     for (const socket of this.#sockets) {
       if (this.#conversations.under(socket).length > 0 || isUpgraded(socket)) continue
       const bytes = socket.bytesRead
@@ -265,6 +283,6 @@ class HttpTurn implements Turn {
 }
 
 /** `node:http` takes its parser off a connection that has changed protocols. */
-function isUpgraded(socket: Socket): boolean {
+function isUpgraded(socket: Duplex): boolean {
   return !('parser' in socket) || socket.parser === null
 }

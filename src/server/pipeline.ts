@@ -135,7 +135,7 @@ function createEntrance(parts: PipelineParts, rewriting: Rewriting): (visit: Vis
 const unasked: AccessDecision = { outcome: 'allow', reason: 'public', loggedIn: false }
 
 /** Step 1: method, host and path, read once. What is said here is what rules, app, log and redirects see. */
-function createPlaceReader(isTrusted: (address: string | undefined) => boolean): (visit: Visit) => Place {
+export function createPlaceReader(isTrusted: (address: string | undefined) => boolean): (visit: Visit) => Place {
   const parse = memoize(parseHost, HOSTS_REMEMBERED)
   return function readPlace(visit) {
     const host = readHost(visit.raw, visit.httpVersion, parse)

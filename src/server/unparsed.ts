@@ -27,7 +27,7 @@ export function createUnparsedGuard(
   context: {
     readonly record: (exchange: Exchange) => void
     readonly clock: Clock
-    readonly addressOf: (socket: Duplex) => string
+    readonly peerOf: (socket: Duplex) => { readonly address: string | undefined; readonly isTls: boolean }
   },
 ): (error: NodeJS.ErrnoException, socket: Duplex) => void {
   return function refuse(error, socket) {
@@ -37,12 +37,13 @@ export function createUnparsedGuard(
     }
     const code = parserErrors[error.code ?? ''] ?? 'ERR_REQUEST_INVALID'
     const refusal = new GatewayError(code, `the parser refused the request: ${error.code ?? 'unknown'}`)
+    const { address, isTls } = context.peerOf(socket)
     const exchange = createExchange({
       requestId: createRequestId(),
       startedAt: context.clock(),
-      peerAddress: context.addressOf(socket),
+      peerAddress: address ?? '',
       method: '',
-      scheme: 'http',
+      scheme: isTls ? 'https' : 'http',
     })
     exchange.error = { code, message: refusal.message, proxyError: refusal.proxyError, facts: {} }
     exchange.status = finish(socket, refusal, exchange) ? refusal.status : undefined

@@ -20,6 +20,8 @@ export interface Arrived {
   /** The address of the socket's other end; undefined on a Unix socket, and when it is gone already. */
   readonly peer: string | undefined
   readonly isTls: boolean
+  /** The certificate that the client has shown to this listener and that it accepts, as RFC 9440 writes it. */
+  readonly clientCertificate?: string | undefined
   readonly body: Readable
   /** Told of every chunk that passes, up or down. */
   readonly onChunk: ChunkMeter
@@ -69,6 +71,7 @@ export class Visit implements Arrived, Departure, AttemptRecorder {
   readonly raw: RawHeaders
   readonly peer: string | undefined
   readonly isTls: boolean
+  readonly clientCertificate: string | undefined
   readonly body: Readable
   readonly onChunk: ChunkMeter
   readonly door: Doorway
@@ -110,6 +113,7 @@ export class Visit implements Arrived, Departure, AttemptRecorder {
     this.raw = arrived.raw
     this.peer = arrived.peer
     this.isTls = arrived.isTls
+    this.clientCertificate = arrived.clientCertificate
     this.body = arrived.body
     this.onChunk = arrived.onChunk
     this.door = door

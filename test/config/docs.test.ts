@@ -82,6 +82,7 @@ test('every key has a place in docs/configuration.md', () => {
     ['routes', 0, 'websocket'],
     ['listen', 0],
     ['listen', 0, 'tls'],
+    ['listen', 0, 'tls', 'certificates', 0],
     ['admin'],
     ['probes'],
     ['logging'],

@@ -34,6 +34,11 @@ interface Particulars {
   readonly atKey?: boolean
 }
 
+/** Without those of `tls`: whoever lacks a key there may have misspelt it, and is told of one mistake, not of two. */
+function closedMappings(draft: Draft): ReturnType<Draft['closedMappings']> {
+  return draft.closedMappings().filter((map) => !map.has('cert'))
+}
+
 /** A setting of the file with a value that is wrong. */
 function setting(path: string, value: unknown, message: RegExp, more: Particulars = {}): Plant {
   return {
@@ -135,7 +140,7 @@ export const formPlants: readonly Plant[] = [
     kind: 'an unknown key in any mapping',
     touches: [],
     put(draft) {
-      const map = draft.pick(draft.closedMappings())
+      const map = draft.pick(closedMappings(draft))
       const name = draft.freshName()
       return planted(map && draft.addPair(map, name, 1), new RegExp(`unknown key "${name}"`))
     },
@@ -145,7 +150,7 @@ export const formPlants: readonly Plant[] = [
     touches: [],
     put(draft) {
       const map = draft.pick(
-        draft.closedMappings().filter(({ items }) => items.length > 0 && String(items[0]?.key) !== '<<'),
+        closedMappings(draft).filter(({ items }) => items.length > 0 && String(items[0]?.key) !== '<<'),
       )
       const key = String(map?.items[0]?.key)
       if (map === undefined) return undefined
@@ -158,7 +163,7 @@ export const formPlants: readonly Plant[] = [
     kind: 'a merge key in any mapping',
     touches: [],
     put: (draft) => {
-      const map = draft.pick(draft.closedMappings())
+      const map = draft.pick(closedMappings(draft))
       return planted(map && draft.addPair(map, '<<', 'planted'), /a merge key/)
     },
   },
@@ -236,7 +241,18 @@ export const sensePlants: readonly Plant[] = [
   setting('session.local_cache.max_age', '0s', /max_age must be more than nothing/),
   item('keys', { id: 'planted', secret: 'short' }, /too short|has no private_key/, 'secret'),
   setting('workers', 4, /more than one worker is not supported/),
-  item('listen', { address: ':0', tls: { cert: 'a', key: 'b' } }, /tls is not supported/, 'tls!'),
+  item(
+    'listen',
+    { address: ':0', tls: { cert: 'a', key: 'b' }, redirect_to_https: true },
+    /round in a circle/,
+    'redirect_to_https!',
+  ),
+  item(
+    'listen',
+    { address: ':0', tls: { cert: 'a', key: 'b', client_cert: 'optional' } },
+    /no certificate would be taken/,
+    'tls.client_cert',
+  ),
   upstream({ servers: ['http://a', 'http://A:80/'] }, 'servers.1', /is there twice/),
   upstream({ servers: ['unix:'] }, 'servers.0', /is not the address of an app/),
   upstream({ tls: { ca: 'a.crt' } }, 'tls!', /tls is for servers that begin with https/),

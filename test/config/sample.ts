@@ -28,14 +28,20 @@ export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>
   /** The files that `${file:…}` may name, by path. */
   readonly files?: Readonly<Record<string, string>>
+  /** Default false, as that of `loadConfig`. */
+  readonly checksCertificates?: boolean
 }
 
 /** Loads a text as if it stood in `/srv/gate.yaml`, with nothing else around it. */
-export async function loadText(text: string, { env = {}, files = {} }: Surroundings = {}): Promise<LoadedConfig> {
+export async function loadText(
+  text: string,
+  { env = {}, files = {}, checksCertificates = false }: Surroundings = {},
+): Promise<LoadedConfig> {
   const contents: Readonly<Record<string, string>> = { ...files, '/srv/gate.yaml': text }
   return await loadConfig({
     path: 'gate.yaml',
     env,
+    checksCertificates,
     workingDirectory: '/srv',
     readFile: async (path) => {
       const content = contents[path]

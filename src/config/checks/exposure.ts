@@ -30,14 +30,14 @@ function warnOfTransport(context: CheckContext): void {
       hint: 'write cookie_httponly: true',
     })
   }
-  const isPlain = listen.some(({ tls }) => tls === undefined)
+  const isPlain = listen.some(({ tls, redirect_to_https: redirect }) => tls === undefined && redirect === false)
   if (!isPlain || session.cookie_secure !== 'auto' || trusted.length > 0 || context.isUnsure(['trusted_proxies']))
     return
   context.warn(
     context.isWritten(['session', 'cookie_secure']) ? ['session', 'cookie_secure'] : ['listen', 0, 'address'],
     {
       message: 'plain http with cookie_secure: auto and no trusted proxy: the session cookie is never Secure',
-      hint: 'name the proxy that ends TLS under trusted_proxies, or write cookie_secure: true',
+      hint: 'name the proxy that ends TLS under trusted_proxies, give the listener tls, or write cookie_secure: true',
     },
   )
 }

@@ -21,6 +21,8 @@ const REQUEST_HEADERS: ReadonlySet<string> = new Set([
   ...CONNECTION_HEADERS,
   'cookie',
   'forwarded',
+  'client-cert',
+  'client-cert-chain',
   'proxy',
   'traceparent',
   'tracestate',

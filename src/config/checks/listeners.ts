@@ -12,6 +12,7 @@ interface Listener {
 /** Addresses that cannot be opened, two listeners on one address, and an operator's listener that strangers can reach. */
 export function checkListeners(context: CheckContext): void {
   checkProxyProtocol(context)
+  checkSchemes(context)
   const taken: ListenAddress[] = []
   for (const { path, text } of listenersOf(context.file)) {
     if (context.isUnsure(path)) continue
@@ -52,6 +53,34 @@ function checkProxyProtocol(context: CheckContext): void {
       hint: `name your proxy: trusted_proxies: [${address.kind === 'unix' ? 'unix' : '10.0.0.5'}]`,
     })
   }
+}
+
+/** A listener that only sends browsers on has nothing to encrypt, one that serves has to be there, and what asks for nothing is no choice. */
+function checkSchemes(context: CheckContext): void {
+  const { listen } = context.file
+  for (const [at, { tls, redirect_to_https: redirect }] of listen.entries()) {
+    const path = ['listen', at, 'redirect_to_https']
+    if (redirect !== false && tls !== undefined) {
+      context.error(path, {
+        message: 'this listener speaks https already, and would send browsers round in a circle',
+        hint: 'write redirect_to_https on a listener without tls',
+        atKey: true,
+      })
+    }
+    const place = ['listen', at, 'tls']
+    if (tls?.client_cert === 'optional' && tls.client_ca === undefined && !context.isUnsure([...place, 'client_ca'])) {
+      context.error([...place, 'client_cert'], {
+        message: 'client_cert: optional without client_ca: no certificate would be taken',
+        hint: 'name the authorities under client_ca',
+      })
+    }
+  }
+  if (listen.some(({ redirect_to_https: redirect }) => redirect === false) || context.isUnsure(['listen'])) return
+  context.error(['listen', 0, 'redirect_to_https'], {
+    message: 'every listener only sends browsers to https, and none serves them',
+    hint: 'add one with tls, or one for the proxy that ends TLS',
+    atKey: true,
+  })
 }
 
 function listenersOf({ listen, admin, probes }: FileConfig): Listener[] {

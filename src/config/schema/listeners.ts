@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { choice, duration, flag, list, mapping, secret, text, textLike } from './scalars.ts'
+import { choice, count, duration, flag, list, mapping, secret, text, textLike } from './scalars.ts'
 
 const addressPhrase =
   'host:port, such as 127.0.0.1:8080, [::1]:8080 or :8080 for all interfaces, or unix:/path/to/socket'
@@ -9,10 +9,22 @@ function address() {
   return textLike(/^(unix:.+|.*:[0-9]{1,5})$/, addressPhrase)
 }
 
-const tls = mapping({
-  cert: text('a path').describe('PEM file with the certificate chain'),
+const pair = {
+  cert: text('a path').describe('PEM file with the certificate chain, the own one first'),
   key: text('a path').describe('PEM file with the private key'),
-  client_ca: text('a path').optional().describe('PEM file with the authorities of client certificates'),
+}
+
+const tls = mapping({
+  ...pair,
+  certificates: list(mapping(pair), 'a list of certificates: [{ cert: shop.crt, key: shop.key }]')
+    .default([])
+    .describe('Further certificates, chosen by the host that a client asks for (SNI)'),
+  client_ca: text('a path')
+    .optional()
+    .describe('PEM file with the authorities of client certificates; left out = clients are not asked for one'),
+  client_cert: choice(['required', 'optional'])
+    .default('required')
+    .describe('Whether a client may come without a certificate, where client_ca asks for one'),
   min_version: choice(['1.2', '1.3']).default('1.2').describe('Oldest TLS that is spoken'),
 })
 
@@ -23,7 +35,11 @@ export const listen = list(
     proxy_protocol: flag()
       .default(false)
       .describe('Connections begin with a header of the PROXY protocol, v1 or v2, and come from trusted_proxies only'),
-    tls: tls.optional().describe('Not supported by this version: end TLS in front of the gateway'),
+    tls: tls.optional().describe('Speaks TLS here; left out = plain http'),
+    redirect_to_https: z
+      .union([flag(), count(1, 65535)], { error: 'true, false, or the port of https, such as 8443' })
+      .default(false)
+      .describe('Nothing is served here: browsers are sent to https, at port 443 or the one that is named'),
   }),
   'a list of addresses: [{ address: 127.0.0.1:8080 }]',
 )

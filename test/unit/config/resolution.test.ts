@@ -13,7 +13,15 @@ test('the smallest file has every default', async () => {
   assert.deepEqual(config, {
     version: 1,
     mode: 'enforce',
-    listen: [{ address: { kind: 'tcp', host: '127.0.0.1', port: 8080 }, text: '127.0.0.1:8080', proxyProtocol: false }],
+    listen: [
+      {
+        address: { kind: 'tcp', host: '127.0.0.1', port: 8080 },
+        text: '127.0.0.1:8080',
+        proxyProtocol: false,
+        tls: undefined,
+        httpsPort: undefined,
+      },
+    ],
     hosts: [],
     workers: 1,
     trustedProxies: [],

@@ -33,6 +33,9 @@ const fromEverybody: [why: string, name: string][] = [
   ['written from the facts, spelt otherwise', 'X_Forwarded_Proto'],
   ['written from the facts', 'X-Forwarded-Host'],
   ['written from the facts', 'X-Forwarded-Port'],
+  ['written from the handshake', 'Client-Cert'],
+  ['written from the handshake, spelt otherwise', 'client_cert'],
+  ['written from the handshake', 'Client-Cert-Chain'],
   ['written anew', 'X-Request-Id'],
   ['written anew', 'Traceparent'],
 ]

@@ -116,11 +116,6 @@ const errors: [why: string, text: string, message: RegExp][] = [
     /is reserved/,
   ],
   // Not in this version
-  [
-    'TLS',
-    withSections('listen: [{ address: ":8443", tls: { cert: a, key: b } }]'),
-    /tls is not supported by this version/,
-  ],
   ['several workers', withSections('workers: 2'), /more than one worker is not supported by this version/],
   ['as many workers as there are processors', withSections('workers: auto'), /not supported by this version/],
 ]
