@@ -42,6 +42,7 @@ describe('a gateway that ends TLS', () => {
       folder,
       files: { 'main.crt': main.cert, 'main.key': main.key, 'ca.crt': authority.cert },
       config: `hosts: [localhost]
+shutdown: { drain: 2s }
 listen:
   - address: 127.0.0.1:0
     tls: { cert: main.crt, key: main.key, client_ca: ca.crt, client_cert: optional }
@@ -171,6 +172,21 @@ routes:
     assert.equal(app.requests.length, before)
   })
 
+  test('has the limits of any listener, and says in TLS what it refuses', async () => {
+    const cases: [what: string, request: string, status: number][] = [
+      ['a head that is too long', get('/', `X-Long: ${'x'.repeat(17_000)}`), 431],
+      ['what is no HTTP', 'hello\r\n\r\n', 400],
+      ['two lengths', get('/', 'Content-Length: 1', 'Content-Length: 2'), 400],
+      ['a path that can be read in two ways', get('/a%2fb'), 400],
+    ]
+    for (const [what, request, status] of cases) {
+      const { text } = await askTls({ port: port(0), ca: authority.cert, request })
+      assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `), what)
+    }
+    const refused = await gateway.logged('the first', (line) => line['error.type'] === 'ERR_HEADERS_TOO_LARGE')
+    assert.equal(refused['url.scheme'], 'https')
+  })
+
   test('lives on when the two are mixed up, and does not fill the log', async () => {
     const rubbish = (to: number, bytes: string): Promise<unknown> => {
       const socket = connect(to, '127.0.0.1')
@@ -239,7 +255,11 @@ routes:
     await using raw = await connectRaw({ port: port(0), tlsServername: 'localhost' })
     await raw.send(get('/').replace('Connection: close\r\n', ''))
     assert.equal((await raw.response()).status, 200)
+    const socket = new WebSocket(`wss://localhost:${port(0)}/socket`, { ca: authority.cert, rejectUnauthorized: false })
+    await eventWithin(socket, 'open')
+    const closed = eventWithin(socket, 'close')
     assert.equal(await within('the end', gateway.stop()), 0)
+    assert.equal((await closed)[0], 1001, 'a WebSocket is told, and not cut with the connections that say nothing')
   })
 })
 
