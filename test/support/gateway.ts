@@ -87,6 +87,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     },
     async [Symbol.asyncDispose]() {
       if (child.exitCode === null && child.signalCode === null) {
+        output.expectHalfLine()
         child.kill('SIGKILL')
         await exited
       }
@@ -109,15 +110,23 @@ function withListeners(config: string): string {
   return `${version}${listen}${admin}${config}`
 }
 
-function collect(child: ChildProcess): Pick<TestGateway, 'stderr' | 'logged'> & { lines: LogLine[] } {
+interface Output extends Pick<TestGateway, 'stderr' | 'logged'> {
+  readonly lines: LogLine[]
+  /** The process is killed: of the line that it was writing, half may be there. */
+  expectHalfLine(): void
+}
+
+function collect(child: ChildProcess): Output {
   const lines: LogLine[] = []
   const arrivals = new EventEmitter().setMaxListeners(0)
   let errors = ''
+  let isKilled = false
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     errors += text
   })
   if (child.stdout !== null) {
     createInterface({ input: child.stdout }).on('line', (text) => {
+      if (isKilled && !text.endsWith('}')) return
       const line = parseLine(text)
       lines.push(line)
       arrivals.emit('line', line)
@@ -125,6 +134,9 @@ function collect(child: ChildProcess): Pick<TestGateway, 'stderr' | 'logged'> & 
   }
   return {
     lines,
+    expectHalfLine() {
+      isKilled = true
+    },
     stderr: () => errors,
     logged(what, holds) {
       const known = lines.find(holds)
