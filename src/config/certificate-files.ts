@@ -7,6 +7,7 @@ import {
   readCertificatePair,
 } from '../lib/certificate.ts'
 import type { EpochMs } from '../lib/clock.ts'
+import { errorCodeOf } from '../lib/error-code.ts'
 import type { Check, CheckContext } from './checks/context.ts'
 import type { Path } from './path.ts'
 import type { FileConfig } from './schema/file.ts'
@@ -124,6 +125,6 @@ async function readText(name: string, { readFile, workingDirectory }: Surroundin
   try {
     return { text: Buffer.from(await readFile(resolve(workingDirectory, name))).toString('utf8') }
   } catch (error) {
-    return { code: error instanceof Error && 'code' in error ? String(error.code) : 'unreadable' }
+    return { code: errorCodeOf(error) }
   }
 }

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { bareDomain } from '../http/cookies.ts'
 import { headerKey } from '../http/headers.ts'
 import { narrow, type WritebackRules } from '../writeback/permission.ts'
 import type {
@@ -218,10 +219,6 @@ function resolveRewrite(rewrite: FileRoute['rewrite']): RouteConfig['rewrite'] {
     cookiePath: rewrite.cookie_path,
     cookieDomains: new Map(domains),
   }
-}
-
-function bareDomain(domain: string): string {
-  return domain.replace(/^\./, '').toLowerCase()
 }
 
 /** The part of a route that `rules/` knows. */

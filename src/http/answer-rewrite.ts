@@ -1,4 +1,4 @@
-import { setCookieName } from './cookies.ts'
+import { bareDomain, setCookieName } from './cookies.ts'
 import type { RawHeaders } from './headers.ts'
 import type { PathRewrite } from './path-rewrite.ts'
 
@@ -75,12 +75,12 @@ function unlessElsewhere(turned: string | undefined, value: string): string {
   return turned === undefined || /^\/[/\\]/.test(turned) ? value : turned
 }
 
-/** By name and port. An app that does not know that the browser's side is https writes `http://` before its own name. */
 /** As a URL, which the server's label is not; `undefined` for one without a host. */
 function originOf(server: string): string | undefined {
   return server.startsWith('unix:') ? undefined : `http://${server}`
 }
 
+/** By name and port. An app that does not know that the browser's side is https writes `http://` before its own name. */
 function isAuthority(authority: string, origin: string | undefined): boolean {
   if (origin === undefined) return false
   const { hostname, port, protocol } = new URL(origin)
@@ -107,7 +107,7 @@ function rewriteAttribute(attribute: string, rules: AnswerRewriteRules, { server
       return [path === undefined ? attribute : ` Path=${path}`]
     }
     case 'domain': {
-      const domain = value.replace(/^\./, '').toLowerCase()
+      const domain = bareDomain(value)
       if (!rules.cookieDomains.has(domain))
         return domain === URL.parse(originOf(server) ?? '')?.hostname ? [] : [attribute]
       const becomes = rules.cookieDomains.get(domain)

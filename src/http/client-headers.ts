@@ -27,8 +27,8 @@ const methodOverrides: ReadonlySet<string> = new Set(['x-http-method', 'x-http-m
 
 /**
  * What the gateway writes itself on every request, from what it has read and checked (`forwardedLines`, the request id,
- * the trace context, the client's certificate by RFC 9440), and what the forwarding side writes from the framing. A second line, or one under another spelling,
- * would leave the app to choose.
+ * the trace context, the client's certificate by RFC 9440), and what the forwarding side writes from the framing. A
+ * second line, or one under another spelling, would leave the app to choose.
  */
 const rewritten: ReadonlySet<string> = new Set([
   'content-length',

@@ -58,6 +58,11 @@ export function cookiesWithout(raw: RawHeaders, name: string): CutCookies {
   return withCutLines(raw, compileLineCut(name))
 }
 
+/** A cookie's domain as it is compared: the dot before it means nothing (RFC 6265, section 5.2.3). */
+export function bareDomain(domain: string): string {
+  return domain.replace(/^\./, '').toLowerCase()
+}
+
 /** Of single lines, which a browser sends again with every request. */
 const LINES_REMEMBERED = 1000
 const LONGEST_REMEMBERED = 1024

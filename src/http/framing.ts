@@ -1,6 +1,6 @@
 import { METHODS } from 'node:http'
 import { GatewayError } from '../errors.ts'
-import { headerKey, type RawHeaders, rememberNames } from './headers.ts'
+import { headerKey, isToken, type RawHeaders, rememberNames } from './headers.ts'
 
 /** How a request's body is delimited, in the one reading that everybody shares. */
 export interface Framing {
@@ -85,8 +85,8 @@ function classify(received: string): NameClass {
 }
 
 /**
- * The lines that may stand only once. Besides duplicates this refuses `Content_Length` and its like: a reader that takes `_` for `-`, as CGI does, would see
- * a second length, and one that nobody here has checked.
+ * The lines that may stand only once. Besides duplicates this refuses `Content_Length` and its like: a reader that takes
+ * `_` for `-`, as CGI does, would see a second length, and one that nobody here has checked.
  */
 function readSingleLines(raw: RawHeaders): SingleLines {
   if (raw.length > MAX_HEADER_LINES * 2) {
@@ -158,7 +158,7 @@ function checkCoding(coding: string): void {
  * CONNECT have none. `TRACE` would give the browser's page what only the app may see; `CONNECT` is no way to an app.
  */
 function checkMethod(method: string, framing: Framing): void {
-  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(method)) throw invalid('the method is not a token')
+  if (!isToken(method)) throw invalid('the method is not a token')
   if (framing.hasBody && (method === 'GET' || method === 'HEAD' || method === 'TRACE' || method === 'CONNECT')) {
     throw invalid(`${method} with a body`)
   }

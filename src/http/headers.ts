@@ -37,6 +37,13 @@ function isPlainKey(lower: string): boolean {
   return true
 }
 
+const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+
+/** Whether a text may be a header name or a method (RFC 9110, section 5.6.2). */
+export function isToken(text: string): boolean {
+  return token.test(text)
+}
+
 /** Browsers, apps and their like use some fifty names; strangers may use any. */
 const NAMES_REMEMBERED = 1000
 const LONGEST_REMEMBERED = 100

@@ -1,7 +1,5 @@
 import { isMethodOverride } from './client-headers.ts'
-import { headerKey, headerValues, type RawHeaders } from './headers.ts'
-
-const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+import { headerKey, headerValues, isToken, type RawHeaders } from './headers.ts'
 
 /**
  * The method of the request that a CORS preflight asks leave for; undefined for what is none. A browser sends it by itself,
@@ -17,5 +15,5 @@ export function announcedMethod(method: string, raw: RawHeaders): string | undef
     if (key === 'cookie' || key === 'authorization' || isMethodOverride(key)) return undefined
   }
   const [name = ''] = announced
-  return token.test(name) ? name : undefined
+  return isToken(name) ? name : undefined
 }

@@ -1,6 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import type { EpochMs } from './clock.ts'
+import { errorCodeOf } from './error-code.ts'
 
 /** Which of the files it is that cannot be used. */
 export type CertificatePart = 'cert' | 'key' | 'client_ca'
@@ -45,7 +46,7 @@ export function readCertificatePair(cert: string, key: string): CertificatePair 
     createSecureContext({ cert, key })
   } catch (error) {
     const hint = 'make a new pair: ECDSA with P-256, or RSA with 2048 bits or more'
-    throw new CertificateFlaw('cert', `is refused by OpenSSL (${codeOf(error)})`, hint)
+    throw new CertificateFlaw('cert', `is refused by OpenSSL (${errorCodeOf(error)})`, hint)
   }
   return { cert, key, leaf }
 }
@@ -56,7 +57,7 @@ export function readAuthorities(text: string): readonly X509Certificate[] {
   try {
     createSecureContext({ ca: text })
   } catch (error) {
-    throw new CertificateFlaw('client_ca', `is refused by OpenSSL (${codeOf(error)})`, 'write it anew, as PEM')
+    throw new CertificateFlaw('client_ca', `is refused by OpenSSL (${errorCodeOf(error)})`, 'write it anew, as PEM')
   }
   return authorities
 }
@@ -78,7 +79,7 @@ function readChain(text: string, part: CertificatePart): [X509Certificate, ...X5
     try {
       return new X509Certificate(block)
     } catch (error) {
-      throw new CertificateFlaw(part, `holds no certificate in block ${at + 1} (${codeOf(error)})`, hint)
+      throw new CertificateFlaw(part, `holds no certificate in block ${at + 1} (${errorCodeOf(error)})`, hint)
     }
   })
   if (first === undefined) {
@@ -108,8 +109,4 @@ function mismatch(chain: readonly X509Certificate[], key: KeyObject): Certificat
   }
   const message = `has its own certificate in place ${at + 1}, and only the first is shown as such`
   return new CertificateFlaw('cert', message, 'put the own certificate first, then those that vouch for it')
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unreadable'
 }

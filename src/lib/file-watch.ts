@@ -1,6 +1,7 @@
 import { type FSWatcher, watch } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { errorCodeOf } from './error-code.ts'
 
 export interface FileWatchOptions {
   /** Absolute; they need not exist. */
@@ -105,7 +106,7 @@ async function signatureOf(paths: readonly string[]): Promise<string> {
       const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true })
       return [dev, ino, size, mtimeNs, ctimeNs].join(':')
     } catch (error) {
-      return error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
+      return errorCodeOf(error)
     }
   })
   return (await Promise.all(states)).join(' ')

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { ErrorFacts } from '../errors.ts'
-import { type RawHeaders, rememberNames } from '../http/headers.ts'
+import { isToken, type RawHeaders, rememberNames } from '../http/headers.ts'
 import { unusableAnswer } from './failure.ts'
 
 /** The head of an answer, when it may be passed on. */
@@ -28,7 +28,6 @@ export interface ReceivedHead {
   readonly lines: RawHeaders
 }
 
-const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const outsideFieldValue = /[^\t\x20-\x7e\x80-\xff]/
 const canonicalLength = /^(?:0|[1-9][0-9]{0,15})$/
 
@@ -114,7 +113,7 @@ interface NameClass {
 
 const classOf = rememberNames((name): NameClass => {
   const lower = name.toLowerCase()
-  return { isToken: token.test(name), framingName: framingNames.find((framingName) => framingName === lower) }
+  return { isToken: isToken(name), framingName: framingNames.find((framingName) => framingName === lower) }
 })
 
 function note(found: Framing, name: FramingName, value: string): void {

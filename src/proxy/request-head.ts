@@ -1,4 +1,4 @@
-import { rememberNames } from '../http/headers.ts'
+import { isToken, rememberNames } from '../http/headers.ts'
 import type { UpstreamRequest } from './upstream.ts'
 
 /** Those whose requests have a length even without a body (RFC 9110, section 8.6). */
@@ -6,7 +6,6 @@ const methodsWithContent: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH',
 
 const forwardableMethod = /^(?!CONNECT$)[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const originForm = /^\/[\x21-\x7e]*$/
-const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 /**
  * What would end a line before its time, and what does not fit into a byte: U+010A would be written as a line feed.
  * Other controls do not get this far, and let nobody say anything that he could not say without them.
@@ -88,7 +87,7 @@ interface NameClass {
 }
 
 const classOf = rememberNames((name): NameClass => {
-  if (!token.test(name)) return { kind: 'no token' }
+  if (!isToken(name)) return { kind: 'no token' }
   if (isHost(name)) return { kind: 'host' }
   return { kind: isOwnedByConnection(name) ? 'of one connection' : 'passed on' }
 })

@@ -8,6 +8,7 @@ import {
   readCertificatePair,
 } from '../lib/certificate.ts'
 import type { Clock, EpochMs } from '../lib/clock.ts'
+import { errorCodeOf } from '../lib/error-code.ts'
 import { type FileWatchOptions, openFileWatch } from '../lib/file-watch.ts'
 
 /** Two PEM files. */
@@ -235,7 +236,7 @@ async function readClientCa(file: string): Promise<Content> {
 /** Not the message of just anything: it may quote a key. */
 function reasonOf(error: unknown): string {
   if (error instanceof CertificateFlaw) return `the ${partNames[error.part]} ${error.message}`
-  return `a file cannot be read (${error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'})`
+  return `a file cannot be read (${errorCodeOf(error)})`
 }
 
 const partNames = { cert: 'certificate', key: 'key', client_ca: 'list of authorities' } as const

@@ -1,3 +1,4 @@
+import { bareDomain } from '../http/cookies.ts'
 import { headerValues, type RawHeaders } from '../http/headers.ts'
 import type { SessionCookieOptions } from '../sessions/cookie.ts'
 import type { Place } from './visit.ts'
@@ -15,7 +16,7 @@ export function explainLostCookie(
   headers: RawHeaders,
 ): string[] {
   const reasons: string[] = []
-  const domain = cookie.domain?.replace(/^\./, '').toLowerCase()
+  const domain = cookie.domain === undefined ? undefined : bareDomain(cookie.domain)
   if (!isSecure && (cookie.secure === true || cookie.sameSite === 'None')) {
     reasons.push(
       'The cookie is kept on https only, and this page came by http. Open the address with https. If it began with https, the proxy in front does not say so.',
