@@ -12,6 +12,7 @@ import type { Route } from './server/route.ts'
 import { Visit } from './server/visit.ts'
 import { openSessionParts, readGeneratedSigningKey, type SessionParts } from './session-parts.ts'
 import { findByPublicId } from './sessions/public-id.ts'
+import { nameUpstreams } from './upstream-parts.ts'
 import { wire } from './wiring.ts'
 
 export interface Question {
@@ -58,7 +59,7 @@ export async function explainRequest(config: Config, question: Question): Promis
   await using _engine = sessions.engine
   const needsKey = config.signing.keys.generated
   const generatedKey = needsKey ? (isAnonymous ? 'x'.repeat(64) : await readGeneratedSigningKey()) : undefined
-  await using wired = wire(config, { sessions, generatedKey, onRoute: () => undefined })
+  const wired = wire(config, { sessions, generatedKey, upstreams: nameUpstreams(config), onRoute: () => undefined })
   const key = isAnonymous ? undefined : await keyOf(sessions, question.sessionId ?? '')
   const visit = visitOf(config, question, { cookieName: sessions.cookie.name, key })
   const rules = rulesFor(visit, wired.routes)

@@ -12,15 +12,13 @@ const FAILURES_LOGGED = { lines: 20, everyMs: 10_000 }
 interface Parts {
   readonly log: Log
   readonly metrics: Metrics
-  readonly stack: AsyncDisposableStack
 }
 
-/**
- * Opens the certificates of listeners; they are watched until the stack is disposed.
- *
- * @throws {Error} when one of them cannot be used.
- */
-export function createTlsOpener({ log, metrics, stack }: Parts): (config: TlsConfig) => Promise<TlsParts> {
+/** Opens the certificates of a listener, which are watched until the stack is disposed; throws when one cannot be used. */
+export type TlsOpener = (config: TlsConfig, stack: AsyncDisposableStack) => Promise<TlsParts>
+
+/** What failed handshakes are told of is limited over all listeners. */
+export function createTlsOpener({ log, metrics }: Parts): TlsOpener {
   const notices = noticesOf({ log, metrics })
   const mayWrite = createLineLimit({
     ...FAILURES_LOGGED,
@@ -32,13 +30,13 @@ export function createTlsOpener({ log, metrics, stack }: Parts): (config: TlsCon
     if (reason === 'closed' || !mayWrite()) return
     log.info('tls handshake failed', { reason, 'error.type': code, 'network.peer.address': peer })
   }
-  return async (settings) => {
+  return async (settings, stack) => {
     const certificates = stack.use(await openCertificates(settings, { notices, clock: systemClock }))
     return { settings, certificates, onHandshakeFailure }
   }
 }
 
-function noticesOf({ log, metrics }: Pick<Parts, 'log' | 'metrics'>): CertificateNotices {
+function noticesOf({ log, metrics }: Parts): CertificateNotices {
   return {
     onTaken({ name, how, notAfter }) {
       metrics.tls.taken(name, { notAfter, isNew: how === 'replaced' })

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { ClientTlsConfig, Config, UpstreamConfig } from './config/config.ts'
+import { fingerprint } from './config/fingerprint.ts'
+import type { Shares } from './lib/shares.ts'
 import { openUpstream } from './proxy/forward.ts'
 import type { ServerState } from './proxy/standing.ts'
 import type { Upstream, UpstreamTls } from './proxy/upstream.ts'
@@ -7,19 +9,41 @@ import type { Upstream, UpstreamTls } from './proxy/upstream.ts'
 /** Told of the upstream by name when one of its servers is left out of the choice, and when it is back. */
 export type OnServerState = (upstream: string, state: ServerState) => void
 
+/** The upstreams of a configuration; disposing lets go of them. */
+export interface TakenUpstreams extends AsyncDisposable {
+  readonly byName: ReadonlyMap<string, Upstream>
+}
+
+interface TakingParts {
+  readonly shares: Shares<Upstream>
+  readonly onState: OnServerState
+}
+
 /**
- * The upstreams by name. Without `onState` nobody is going to ask them: no server is checked, no certificate is read.
+ * Opens the upstreams, or takes those that another configuration has opened with the same settings.
  *
  * @throws {Error} when a certificate cannot be used.
  */
-export function openUpstreams(config: Config, onState: OnServerState | undefined): ReadonlyMap<string, Upstream> {
-  const upstreams = new Map<string, Upstream>()
-  for (const upstream of config.upstreams.values()) {
-    const { name, servers, balance, passHost, timeouts, retries } = upstream
-    const common = { name, servers, balance, passHost, timeouts, retries }
-    upstreams.set(name, openUpstream({ ...common, ...(onState && whatServes(upstream, onState)) }))
+export async function takeUpstreams(config: Config, { shares, onState }: TakingParts): Promise<TakenUpstreams> {
+  await using stack = new AsyncDisposableStack()
+  const byName = new Map<string, Upstream>()
+  for (const [name, upstream] of config.upstreams) {
+    const share = stack.use(await shares.take(fingerprint(upstream), () => openOne(upstream, onState)))
+    byName.set(name, share.value)
   }
-  return upstreams
+  const taken = stack.move()
+  return { byName, [Symbol.asyncDispose]: () => taken.disposeAsync() }
+}
+
+/** The upstreams by name, for somebody who is not going to ask them: no server is checked, no certificate is read. */
+export function nameUpstreams(config: Config): ReadonlyMap<string, Upstream> {
+  return new Map([...config.upstreams].map(([name, upstream]) => [name, openOne(upstream, undefined)]))
+}
+
+function openOne(upstream: UpstreamConfig, onState: OnServerState | undefined): Upstream {
+  const { name, servers, balance, passHost, timeouts, retries } = upstream
+  const common = { name, servers, balance, passHost, timeouts, retries }
+  return openUpstream({ ...common, ...(onState && whatServes(upstream, onState)) })
 }
 
 function whatServes({ name, health, tls }: UpstreamConfig, onState: OnServerState) {

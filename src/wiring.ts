@@ -11,32 +11,28 @@ import { createLocalEndpoints } from './server/local-endpoints.ts'
 import { createPipeline, createPlaceReader, type Pipeline } from './server/pipeline.ts'
 import type { Route } from './server/route.ts'
 import type { SessionParts } from './session-parts.ts'
-import { type OnServerState, openUpstreams } from './upstream-parts.ts'
 
 export interface WiringParts {
   readonly sessions: SessionParts
   /** The secret that signs where the configuration names no keys. */
   readonly generatedKey: string | undefined
   readonly onRoute: (routeId: string) => void
-  /** Absent: nobody is going to ask the upstreams. */
-  readonly onServerState?: OnServerState
+  /** By name, all that the configuration has. */
+  readonly upstreams: ReadonlyMap<string, Upstream>
 }
 
-/** A pipeline with the upstreams that it sends to; disposing closes their connections. */
-export interface Wired extends AsyncDisposable {
+/** A pipeline, and what else a request meets on its way. */
+export interface Wired {
   readonly pipeline: Pipeline
   readonly errorPages: ErrorPages
   /** For listeners that only send browsers to https, at that port. */
   readonly redirectTo: (port: number) => Pick<Pipeline, 'serve'>
-  /** By name. */
-  readonly upstreams: ReadonlyMap<string, Upstream>
   /** In file order. */
   readonly routes: readonly Route[]
 }
 
 /** From a configuration to the way of a request. Nothing listens yet, and no upstream is called. */
-export function wire(config: Config, { sessions, generatedKey, onRoute, onServerState }: WiringParts): Wired {
-  const upstreams = openUpstreams(config, onServerState)
+export function wire(config: Config, { sessions, generatedKey, onRoute, upstreams }: WiringParts): Wired {
   const keys = signingKeySpecs(config, generatedKey)
   const routes = compileRoutes(config, { upstreams, keys })
   const { cookie, store, identity, publicId, engine } = sessions
@@ -74,11 +70,7 @@ export function wire(config: Config, { sessions, generatedKey, onRoute, onServer
     redirectTo: (port) => ({
       serve: createHttpsRedirect({ readPlace: createPlaceReader(isTrusted), requireHost: table.requireHost, port }),
     }),
-    upstreams,
     routes,
-    async [Symbol.asyncDispose]() {
-      await Promise.all([...upstreams.values()].map((upstream) => upstream[Symbol.asyncDispose]()))
-    },
   }
 }
 

@@ -29,6 +29,12 @@ const floors: readonly (readonly string[])[] = [
 /** The fourth floor has no folder for its own room: the files in which the parts are opened and handed to each other. */
 const wiring: ReadonlySet<string> = new Set([
   'gateway.ts',
+  'generation.ts',
+  'reloading.ts',
+  'public-front.ts',
+  'operator-front.ts',
+  'open-sessions.ts',
+  'store-states.ts',
   'wiring.ts',
   'route-parts.ts',
   'upstream-parts.ts',

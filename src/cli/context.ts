@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts'
 import type { Problem } from '../config/problem.ts'
+import type { ConfigSnapshot } from '../config/snapshot.ts'
 import type { SessionEngine } from '../sessions/engine.ts'
 import type { UserSessions } from '../sessions/user-sessions.ts'
 
@@ -35,12 +36,27 @@ export interface GatewayOptions {
   readonly version: string
 }
 
+/** A configuration, and the files that it was read from. */
+export interface ServedConfig {
+  readonly config: Config
+  readonly warnings: readonly Problem[]
+  readonly snapshot: ConfigSnapshot
+}
+
 export interface RunningGateway extends AsyncDisposable {
   readonly addresses: readonly string[]
+  /** Watches the files of the configuration and takes what they say when they change, until it is disposed. */
+  followConfig(first: ServedConfig, read: (snapshot: ConfigSnapshot) => Promise<ServedConfig>): Promise<Following>
   /** Stops taking requests, lets the running ones finish, cuts what is left at the deadline. */
   drain(): Promise<void>
   /** Ends now. */
   cut(): void
+}
+
+/** Somebody who takes changed configurations. */
+export interface Following extends AsyncDisposable {
+  /** Reads the configuration again, even if nothing has changed. Never rejects. */
+  reload(): Promise<void>
 }
 
 /** What the `sessions` commands need of a configuration's sessions. */

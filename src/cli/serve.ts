@@ -1,19 +1,25 @@
 import { once } from 'node:events'
 import { Command } from 'commander'
+import type { ConfigSnapshot } from '../config/snapshot.ts'
 import type { CliContext, RunningGateway } from './context.ts'
 import { configOption, readServedConfig } from './reading.ts'
 
-/** `serve`: runs until SIGTERM or SIGINT, which drain; a second one ends at once. */
+/** `serve`: runs until SIGTERM or SIGINT, which drain; a second one ends at once. SIGHUP reads the configuration again. */
 export function createServeCommand(context: CliContext): Command {
   return new Command('serve')
     .description('run the gateway')
     .addOption(configOption())
     .addHelpText('after', '\nExample:\n  sessiongate serve --config config/sessiongate.yaml')
     .action(async (options: { config: string }) => {
-      const { config, warnings } = await readServedConfig(context, options.config)
-      // Before anything listens: a supervisor may ask for the end the moment it sees the first line.
+      const read = (snapshot?: ConfigSnapshot) => readServedConfig(context, options.config, snapshot)
+      const first = await read()
+      const { config, warnings } = first
+      // Before anything listens: a supervisor may ask for the end, or for a reload, the moment it sees the first line.
       const stop = signalled()
+      const reloads = createReloadSignal()
       await using gateway = await context.openGateway(config, { warnings, version: context.version })
+      await using following = await gateway.followConfig(first, read)
+      reloads.lead(() => void following.reload())
       const urls = gateway.addresses.map((address, at) => urlOf(address, config.listen[at]?.tls !== undefined))
       context.tell(`sessiongate listens on ${urls.join(', ')}\n`)
       await stop
@@ -27,11 +33,24 @@ function urlOf(address: string, isTls: boolean): string {
 
 async function signalled(): Promise<void> {
   const stop = new AbortController()
-  // A reload comes with a later version; until then the signal must not end the process, which is its default.
-  process.on('SIGHUP', () => undefined)
   await Promise.race(['SIGTERM', 'SIGINT'].map((name) => once(process, name, { signal: stop.signal }))).finally(() =>
     stop.abort(),
   )
+}
+
+/** SIGHUP, which by default ends a process. One that comes too early is kept. */
+function createReloadSignal(): { lead(reload: () => void): void } {
+  let isWanted = false
+  let reload = (): void => {
+    isWanted = true
+  }
+  process.on('SIGHUP', () => reload())
+  return {
+    lead(to) {
+      reload = to
+      if (isWanted) to()
+    },
+  }
 }
 
 async function drainOrCut(gateway: RunningGateway): Promise<void> {

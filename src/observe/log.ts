@@ -41,6 +41,8 @@ export interface TextLog extends Log {
 }
 
 export interface OpenLog extends TextLog, AsyncDisposable {
+  /** From now on lines below it are not written; what was prepared before keeps to the level of before. */
+  setLevel(level: LogLevel): void
   /** Lines lost since the start, because the reader stalled or went away. */
   readonly droppedLines: number
   /** Writes what waits, for at most `closeTimeoutMs`; lines after that are dropped. */
@@ -69,15 +71,16 @@ export function openLog(options: LogOptions = {}): OpenLog {
   const sink = openSink(fd, { maxWaiting: maxWaitingBytes, gatherMs })
   const clock = options.clock ?? systemClock
   const closeTimeoutMs = options.closeTimeoutMs ?? 1000
-  const threshold = severity[options.level ?? 'info']
+  let threshold = severity[options.level ?? 'info']
   const timestamp = createTimestamp()
 
   const head = (level: LogLevel, message: string): string =>
     `{"time":"${timestamp(clock())}","level":"${level}","msg":${quoted(message)}`
-  const writer = (level: LogLevel) => {
-    if (severity[level] < threshold) return () => undefined
-    return (message: string, fields: LogFields = {}) => sink.write(`${head(level, message)}${fieldsText(fields)}\n`)
-  }
+  const writer =
+    (level: LogLevel) =>
+    (message: string, fields: LogFields = {}): void => {
+      if (severity[level] >= threshold) sink.write(`${head(level, message)}${fieldsText(fields)}\n`)
+    }
   return {
     debug: writer('debug'),
     info: writer('info'),
@@ -87,6 +90,9 @@ export function openLog(options: LogOptions = {}): OpenLog {
       if (severity[level] < threshold) return () => undefined
       const middle = `","level":"${level}","msg":${quoted(message)},`
       return (members) => sink.write(`{"time":"${timestamp(clock())}${middle}${members}\n`)
+    },
+    setLevel(level) {
+      threshold = severity[level]
     },
     get droppedLines() {
       return sink.droppedLines

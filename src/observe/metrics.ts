@@ -1,6 +1,8 @@
 import { Registry } from 'prom-client'
+import { type Clock, systemClock } from '../lib/clock.ts'
 import type { Exchange } from './exchange.ts'
 import { type BuildInfo, type ConfigInfo, createProcessMetrics } from './process-metrics.ts'
+import { createReloadMetrics, type ReloadMetrics } from './reload-metrics.ts'
 import { createRequestMetrics } from './request-metrics.ts'
 import { createSessionMetrics, type SessionMetrics } from './session-metrics.ts'
 import { createStoreMetrics, type StoreMetrics } from './store-metrics.ts'
@@ -11,6 +13,8 @@ import { createWebSocketMetrics, type WebSocketMetrics } from './websocket-metri
 export interface MetricsOptions {
   readonly build: BuildInfo
   readonly config: ConfigInfo
+  /** Default: the system's. */
+  readonly clock?: Clock
   /** Lines that the log has lost so far; read at every scrape. */
   readonly droppedLogLines: () => number
 }
@@ -23,11 +27,12 @@ export interface Metrics {
   /** Call it once a request's route is known; `recordExchange` ends what it begins. */
   requestRouted(routeId: string): void
   recordExchange(exchange: Exchange): void
-  readonly watchUpstream: UpstreamMetrics['watch']
+  readonly watchUpstreams: UpstreamMetrics['watch']
   readonly sessionsRevoked: SessionMetrics['revoked']
   readonly stores: StoreMetrics
   readonly webSockets: WebSocketMetrics
   readonly tls: TlsMetrics
+  readonly reloads: ReloadMetrics
   /** The configuration in force is this one now. */
   configured(config: ConfigInfo): void
   /** Prometheus' text format. */
@@ -48,11 +53,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
       upstreams.record(exchange)
       sessions.record(exchange)
     },
-    watchUpstream: upstreams.watch,
+    watchUpstreams: upstreams.watch,
     sessionsRevoked: sessions.revoked,
     stores: createStoreMetrics(registry),
     webSockets: createWebSocketMetrics(registry),
     tls: createTlsMetrics(registry),
+    reloads: createReloadMetrics(registry, options.clock ?? systemClock),
     configured: runtime.configured,
     text: () => registry.metrics(),
   }

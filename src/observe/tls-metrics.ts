@@ -6,6 +6,8 @@ export interface TlsMetrics {
   taken(name: string, certificate: { readonly notAfter: number | undefined; readonly isNew: boolean }): void
   /** Its files have changed and cannot be used; the one before stays. */
   refused(name: string): void
+  /** Those of other names are shown no more: nobody must be warned of their end. */
+  keepOnly(names: ReadonlySet<string>): void
   /** A handshake came to nothing; the reason is from a closed set. */
   handshakeFailed(reason: string): void
 }
@@ -36,8 +38,10 @@ export function createTlsMetrics(registry: Registry): TlsMetrics {
     labelNames: ['reason'],
     registers,
   })
+  const taken = new Set<string>()
   return {
     taken(name, certificate) {
+      taken.add(name)
       if (certificate.notAfter !== undefined) notAfter.set({ name }, certificate.notAfter / 1000)
       if (certificate.isNew) reloads.inc({ name, result: 'success' })
       successful.set({ name }, 1)
@@ -45,6 +49,14 @@ export function createTlsMetrics(registry: Registry): TlsMetrics {
     refused(name) {
       reloads.inc({ name, result: 'failure' })
       successful.set({ name }, 0)
+    },
+    keepOnly(names) {
+      for (const name of taken) {
+        if (names.has(name)) continue
+        taken.delete(name)
+        notAfter.remove({ name })
+        successful.remove({ name })
+      }
     },
     handshakeFailed: (reason) => failures.inc({ reason }),
   }

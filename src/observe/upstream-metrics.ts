@@ -7,8 +7,8 @@ import { createCounter, createHistogram } from './series.ts'
 /** The back side: what apps were asked and how they did. */
 export interface UpstreamMetrics {
   record(exchange: Exchange): void
-  /** Reads the connections and the servers of that upstream at every scrape. */
-  watch(upstream: WatchedUpstream): void
+  /** From now on the connections and the servers of these are read at every scrape, and of no others. */
+  watch(upstreams: readonly WatchedUpstream[]): void
 }
 
 /** Connections to the servers of one upstream. */
@@ -38,7 +38,10 @@ export function createUpstreamMetrics(registry: Registry): UpstreamMetrics {
   }
 
   return {
-    watch: (upstream) => void watched.set(upstream.name, upstream),
+    watch(upstreams) {
+      watched.clear()
+      for (const upstream of upstreams) watched.set(upstream.name, upstream)
+    },
     record({ upstream }) {
       if (upstream === undefined) return
       for (const attempt of upstream.attempts) recordAttempt(upstream.name, attempt)
@@ -62,6 +65,7 @@ function addConnections(registry: Registry, watched: ReadonlyMap<string, Watched
     labelNames: ['upstream', 'state'],
     registers: [registry],
     collect() {
+      this.reset()
       for (const [upstream, source] of watched) {
         for (const [state, count] of Object.entries(source.stats())) this.set({ upstream, state }, count)
       }

@@ -9,6 +9,7 @@ import { bringsDeadCookie, eraseCookie } from './descent.ts'
 import type { ErrorPages } from './error-pages.ts'
 import { noteBrokenOff } from './forwarding.ts'
 import type { Handlers } from './listener.ts'
+import type { Occupancy } from './occupancy.ts'
 import { Outbox } from './outbox.ts'
 import type { Pipeline } from './pipeline.ts'
 import { sendAnswer, written } from './reply.ts'
@@ -26,6 +27,8 @@ export interface HandlersParts {
   readonly recordRefused: (exchange: Exchange) => void
   readonly clock: Clock
   readonly onChunk: ChunkMeter
+  /** Of the requests under way. */
+  readonly occupancy: Pick<Occupancy, 'enter' | 'leave'>
   /** No connection outlives its answer any more. */
   readonly isDraining: () => boolean
 }
@@ -51,6 +54,7 @@ export class RequestHandlers implements Handlers {
   readonly onRefused = (exchange: Exchange): void => this.#parts.recordRefused(exchange)
 
   async onRequest(visit: Visit, response: ServerResponse): Promise<void> {
+    this.#parts.occupancy.enter()
     try {
       let answer: Answer
       try {
@@ -71,6 +75,7 @@ export class RequestHandlers implements Handlers {
 
   async onUpgrade(visit: Visit, connection: UpgradeConnection): Promise<void> {
     const { response } = connection
+    this.#parts.occupancy.enter()
     try {
       const answer = await this.#parts.upgrade(visit, connection).catch((error: unknown) => this.#failed(visit, error))
       if (answer === undefined) return
@@ -93,6 +98,7 @@ export class RequestHandlers implements Handlers {
     exchange.durationMs = performance.now() - visit.startedMs
     noteUpstreamEnd(visit)
     this.#parts.record(exchange)
+    this.#parts.occupancy.leave()
   }
 
   /** Undefined when the answer is on its way whole, and there is nothing to wait for. */

@@ -3,10 +3,10 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Clock } from '../lib/clock.ts'
-import { addressText, type ListenAddress, listenOn } from '../lib/listening.ts'
 import type { Exchange } from '../observe/exchange.ts'
 import { visitOf } from './arrival.ts'
 import { createConversations, type Turn } from './conversation.ts'
+import type { Door } from './door.ts'
 import { createHalfCloseWatch } from './half-close.ts'
 import { createHttpFront, type HttpFront, type TlsParts } from './http-front.ts'
 import { createProxyGate, type ProxiedPeer, type ProxyGate } from './proxy-gate.ts'
@@ -55,34 +55,34 @@ interface Arrived {
 }
 
 export interface Listener extends AsyncDisposable {
-  /** `host:port`, or the socket's path. */
-  readonly address: string
   readonly isTls: boolean
-  /** Stops taking connections and closes those that stay idle; resolves when the last request has its answer. */
+  /** Serves a connection, from its first byte to its last. */
+  readonly take: (socket: Socket) => void
+  /** From now on requests go there, also those that come on connections of before. */
+  use(handlers: Handlers): void
+  /** Closes connections that stay idle, and the others with their next answer; resolves when none is left. */
   drain(): Promise<void>
   /** Cuts what is still open. */
   closeNow(): void
 }
 
 /**
- * Opens one of the addresses that browsers come to.
+ * Speaks HTTP on the connections that come through a door, which is to be led to its `take`. Disposing cuts them.
  *
  * `node:http` parses; what it lets through and should not is judged by `http/framing.ts` and its neighbours. Its own
  * limit on the number of headers is off, because it drops the surplus in silence while it still frames the body by it.
  */
-export async function openListener(
-  address: ListenAddress,
+export function createListener(
+  door: Pick<Door, 'isUnix'>,
   handlers: Handlers,
   options: ListenerOptions = {},
-): Promise<Listener> {
-  const listener = new HttpListener(address, handlers, options)
-  await listener.listen()
-  return listener
+): Listener {
+  return new HttpListener(door, handlers, options)
 }
 
 class HttpListener implements Listener {
-  readonly #configured: ListenAddress
-  readonly #handlers: Handlers
+  readonly #isUnix: boolean
+  #handlers: Handlers
   readonly #front: HttpFront
   readonly #server: HttpFront['server']
   readonly #conversations = createConversations()
@@ -90,9 +90,13 @@ class HttpListener implements Listener {
   readonly #gate: ProxyGate | undefined
   /** Upgrades that are neither refused nor open yet. */
   readonly #handshakes = new Set<Duplex>()
+  /** Connections that were taken and are not closed yet, whatever has become of them. */
+  #taken = 0
+  #isDraining = false
+  readonly #allClosed = Promise.withResolvers<void>()
 
-  constructor(address: ListenAddress, handlers: Handlers, { tls, proxyProtocol }: ListenerOptions) {
-    this.#configured = address
+  constructor(door: Pick<Door, 'isUnix'>, handlers: Handlers, { tls, proxyProtocol }: ListenerOptions) {
+    this.#isUnix = door.isUnix
     this.#handlers = handlers
     const options = {
       maxHeaderSize: MAX_HEAD_BYTES,
@@ -108,16 +112,16 @@ class HttpListener implements Listener {
     this.#front = createHttpFront(options, tls && { ...tls, addressOf: (socket) => this.#peerOf(socket).address ?? '' })
     this.#server = this.#front.server
     this.#server.maxHeadersCount = 0
-    const record = handlers.onRefused
+    const record = (exchange: Exchange): void => this.#handlers.onRefused(exchange)
     const peerOf = (socket: Duplex): ProxiedPeer => this.#peerOf(socket)
     const refuse = createUnparsedGuard(this.#conversations, { record, clock: handlers.clock, peerOf })
     if (proxyProtocol !== undefined) this.#gate = this.#openGate(proxyProtocol.isTrusted)
-    const service = { handlers, visitOf: this.#visit }
-    const take = (request: IncomingMessage, response: ServerResponse): void =>
+    const service: Service = { current: () => this.#handlers, visitOf: this.#visit }
+    const onRequest = (request: IncomingMessage, response: ServerResponse): void =>
       this.#conversations.take(new HttpTurn({ request, response }, service))
-    this.#server.on('request', take)
-    this.#server.on('checkContinue', take)
-    this.#server.on('checkExpectation', take)
+    this.#server.on('request', onRequest)
+    this.#server.on('checkContinue', onRequest)
+    this.#server.on('checkExpectation', onRequest)
     // Only to be told that it is not served.
     this.#server.on('connect', (request, socket) => this.#upgrade(request, socket, Buffer.alloc(0)))
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
@@ -132,22 +136,28 @@ class HttpListener implements Listener {
     })
     // Closing calls it, and its own cuts answers that were handed over whole and are not taken yet; `#closeSilent` does not.
     this.#server.closeIdleConnections = () => undefined
+    // It is the door that listens. Without this `node:http` would not look for heads that are never completed.
+    this.#server.emit('listening')
   }
 
   get isTls(): boolean {
     return this.#front.isTls
   }
 
-  get address(): string {
-    return addressText(this.#server, this.#configured)
+  readonly take = (socket: Socket): void => {
+    this.#taken += 1
+    socket.once('close', this.#onClosed)
+    // A handshake is not waited for by somebody who has finished sending; `#front` allows it behind the handshake.
+    if (this.#front.isTls) socket.allowHalfOpen = false
+    this.#server.emit('connection', socket)
   }
 
-  async listen(): Promise<void> {
-    await listenOn(this.#server, this.#configured)
+  use(handlers: Handlers): void {
+    this.#handlers = handlers
   }
 
   async drain(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    this.#isDraining = true
     this.#gate?.close()
     const startedMs = performance.now()
     const bytesBefore = new WeakMap<Socket, number>()
@@ -158,8 +168,10 @@ class HttpListener implements Listener {
       const isLate = performance.now() - startedMs >= LAST_HEAD_MS
       this.#closeSilent(isLate ? undefined : bytesBefore)
     }, LAST_SILENCE_MS)
-    await closed
+    if (this.#taken === 0) this.#allClosed.resolve()
+    await this.#allClosed.promise
     clearInterval(looks)
+    this.#server.close()
   }
 
   closeNow(): void {
@@ -170,17 +182,23 @@ class HttpListener implements Listener {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#server.listening) return
     const drained = this.drain()
     this.closeNow()
     await drained
+  }
+
+  readonly #onClosed = (): void => {
+    this.#taken -= 1
+    if (this.#isDraining && this.#taken === 0) this.#allClosed.resolve()
   }
 
   readonly #visit = ({ request, response }: Arrived): Visit => {
     const { onChunk, clock } = this.#handlers
     const { address: peer, isTls } = this.#peerOf(request.socket)
     const clientCertificate = this.#front.clientCertificate(request.socket)
-    return visitOf({ request, response, peer, isTls, clientCertificate, onChunk, clock })
+    const visit = visitOf({ request, response, peer, isTls, clientCertificate, onChunk, clock })
+    visit.mustClose = this.#isDraining
+    return visit
   }
 
   /** A switch of protocols behind requests that are under way has no place to be answered at: the connection ends. */
@@ -217,7 +235,7 @@ class HttpListener implements Listener {
 
   /** A TCP peer that is gone has no address any more; it must not pass for one on a Unix socket, which never had any. */
   #addressOf(socket: Duplex): string | undefined {
-    if (this.#configured.kind === 'unix') return undefined
+    if (this.#isUnix) return undefined
     return 'remoteAddress' in socket && typeof socket.remoteAddress === 'string' ? socket.remoteAddress : 'unknown'
   }
 
@@ -249,7 +267,7 @@ class HttpListener implements Listener {
 
 /** What a turn needs of the listener that it came to. */
 interface Service {
-  readonly handlers: Handlers
+  readonly current: () => Handlers
   readonly visitOf: (arrived: Arrived) => Visit
 }
 
@@ -257,6 +275,7 @@ class HttpTurn implements Turn {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly #service: Service
+  #handlers: Handlers | undefined
   #visit: Visit | undefined
 
   constructor({ request, response }: Arrived, service: Service) {
@@ -270,15 +289,17 @@ class HttpTurn implements Turn {
     // What an answer before this one was given as its time for standing still is not this one's.
     if (response.socket?.timeout) response.socket.setTimeout(0)
     const visit = this.#service.visitOf(this)
+    const handlers = this.#service.current()
     this.#visit = visit
+    this.#handlers = handlers
     // Whatever goes wrong there, one request is the most that it may cost.
-    this.#service.handlers.onRequest(visit, response).catch(() => response.destroy())
+    handlers.onRequest(visit, response).catch(() => response.destroy())
   }
 
   onAnswered(): void {
     if (this.#visit === undefined) return
     if (!this.response.writableFinished) this.#visit.leave()
-    this.#service.handlers.onAnswered(this.#visit)
+    this.#handlers?.onAnswered(this.#visit)
   }
 }
 

@@ -41,7 +41,10 @@ export interface PipelineParts extends DescentParts, SessionLookupParts, AscentP
 export interface Pipeline {
   /** Steps 1 to 5, the same for a request and for an upgrade. */
   admit(visit: Visit): Promise<Admission>
-  /** Asks the route of an admitted request again, with the session as it is now: for connections that outlive the request. */
+  /**
+   * Whether a request that was admitted once would be again: by the route that would take it now, with the session as it
+   * is now. For connections that outlive their request, and the configuration under which it was made.
+   */
   isStillAdmitted(visit: Visit, admission: ForwardAdmission): Promise<boolean>
   /** The whole way of a request; throws what it ends in. */
   serve(visit: Visit): Promise<Answer>
@@ -95,7 +98,9 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 
   return {
     admit: async (visit) => admit(visit),
-    async isStillAdmitted(visit, { route, subject }) {
+    async isStillAdmitted(visit, { place, subject }) {
+      const route = selectAgain(parts.routes, visit, place)
+      if (route?.websocket === undefined) return false
       const data = route.usesSession ? (await parts.sessions.find(visit.cookie?.value)).data : subject.data
       return route.access.mode === 'observe' || route.decide({ ...subject, data }).outcome === 'allow'
     },
@@ -109,6 +114,17 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       return descent.descend(visit, admission.route, answer)
     },
     descend: (visit, route, answer) => descent.descend(visit, route, answer),
+  }
+}
+
+/** The route that would take the request by these rules; undefined if none would. */
+function selectAgain(routes: PipelineParts['routes'], { method }: Visit, { host, target }: Place): Route | undefined {
+  try {
+    routes.requireHost(host.name)
+    return routes.select({ method, host: host.name, target })
+  } catch (error) {
+    if (error instanceof GatewayError) return undefined
+    throw error
   }
 }
 

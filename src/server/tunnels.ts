@@ -20,6 +20,8 @@ export interface GuardedTunnel {
 /** Every open WebSocket: `node:http` has let go of their sockets and cannot close them, so somebody must. */
 export interface Tunnels {
   add(guarded: GuardedTunnel): void
+  /** The rules may be others now, and the sessions kept elsewhere: each is watched anew and looked at. */
+  renew(): void
   /** Ends all of them politely (1001). */
   endAll(): void
 }
@@ -30,15 +32,19 @@ export interface Tunnels {
  * be asked for another whole minute, it ends as well: what nobody can vouch for is not admitted.
  */
 export function createTunnels(): Tunnels {
-  const open = new Set<Tunnel>()
+  const open = new Map<Tunnel, () => void>()
   let isEnding = false
   return {
     add({ tunnel, isAdmitted, watch }) {
-      open.add(tunnel)
       if (isEnding) tunnel.end(GOING_AWAY, END_WORDS)
       let lastLookMs = performance.now()
       let timer = setTimeout(look, RECHECK_MS).unref()
-      const stopWatching = watch(() => void look())
+      let stopWatching = watch(() => void look())
+      open.set(tunnel, () => {
+        stopWatching()
+        stopWatching = watch(() => void look())
+        void look()
+      })
       void tunnel.closed.then(() => {
         open.delete(tunnel)
         clearTimeout(timer)
@@ -65,9 +71,12 @@ export function createTunnels(): Tunnels {
         if (open.has(tunnel)) timer = setTimeout(look, delayMs).unref()
       }
     },
+    renew() {
+      for (const renewOne of open.values()) renewOne()
+    },
     endAll() {
       isEnding = true
-      for (const tunnel of open) tunnel.end(GOING_AWAY, END_WORDS)
+      for (const tunnel of open.keys()) tunnel.end(GOING_AWAY, END_WORDS)
     },
   }
 }

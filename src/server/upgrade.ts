@@ -27,6 +27,8 @@ export interface UpgradeParts {
   readonly pipeline: Pipeline
   readonly tunnels: Tunnels
   readonly cookieName: string
+  /** Whether the route that would take the handshake now would admit it; by the configuration in force. */
+  readonly isStillAdmitted: (visit: Visit, admission: ForwardAdmission) => Promise<boolean>
   /** Calls back when this process changes the session of that visit; returns the way to stop. */
   readonly watchSession: (visit: Visit, onNotice: () => void) => () => void
   /** No socket is opened any more. */
@@ -105,7 +107,7 @@ export class Upgrade {
     void tunnel.closed.then(({ reason }) => this.#parts.onEnd(routeId, reason))
     this.#parts.tunnels.add({
       tunnel,
-      isAdmitted: () => this.#parts.pipeline.isStillAdmitted(visit, admission),
+      isAdmitted: () => this.#parts.isStillAdmitted(visit, admission),
       watch: (onNotice) => this.#parts.watchSession(visit, onNotice),
     })
   }

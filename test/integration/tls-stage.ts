@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../src/lib/clock.ts'
 import { type CertificateFiles, openCertificates, type TlsSettings } from '../../src/server/certificates.ts'
+import { type Door, openDoor } from '../../src/server/door.ts'
 import type { HandshakeFailure } from '../../src/server/http-front.ts'
-import { type Handlers, type Listener, openListener } from '../../src/server/listener.ts'
+import { createListener, type Handlers, type Listener } from '../../src/server/listener.ts'
 import { type Authority, type Issued, openAuthority } from '../support/certificates.ts'
 import { askTls, type TlsAnswer, type TlsRequest } from '../support/tls-client.ts'
 
@@ -71,10 +72,10 @@ export async function openTlsStage(world: TlsWorld): Promise<TlsStage> {
   const stack = new AsyncDisposableStack()
   const told: TlsStage['told'] = []
   const failures: HandshakeFailure[] = []
-  let listener: Listener | undefined
+  let door: Door | undefined
   const at = (name: string): string => join(folder, name)
   const files = (name: string): CertificateFiles => ({ name, certFile: at(`${name}.crt`), keyFile: at(`${name}.key`) })
-  const port = (): number => Number(listener?.address.split(':').at(-1))
+  const port = (): number => Number(door?.address.split(':').at(-1))
 
   async function put(name: string, { cert, key }: Issued): Promise<void> {
     for (const [path, text] of [
@@ -97,7 +98,9 @@ export async function openTlsStage(world: TlsWorld): Promise<TlsStage> {
     const onHandshakeFailure = ({ reason }: { reason: HandshakeFailure }): void => void failures.push(reason)
     const address = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const
     const tls = { settings: whole, certificates, onHandshakeFailure }
-    listener = stack.use(await openListener(address, handlers, { tls }))
+    door = stack.use(await openDoor(address))
+    const listener = stack.use(createListener(door, handlers, { tls }))
+    door.lead(listener.take)
     return listener
   }
 

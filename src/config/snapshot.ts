@@ -1,0 +1,36 @@
+import { readFile } from 'node:fs/promises'
+
+/**
+ * The files of a configuration as they were when it was read: the YAML, and those that `${file:…}` names. Somebody who
+ * reads through it afterwards gets the very same configuration, whatever has become of the files.
+ */
+export class ConfigSnapshot {
+  readonly #files: Map<string, Uint8Array>
+
+  constructor(files: ReadonlyMap<string, Uint8Array> = new Map()) {
+    this.#files = new Map(files)
+  }
+
+  /** By absolute path. */
+  get files(): ReadonlyMap<string, Uint8Array> {
+    return this.#files
+  }
+
+  /** Reads a file the first time, and gives the same bytes from then on. For `loadConfig`. */
+  readonly read = async (path: string): Promise<Uint8Array> => {
+    const known = this.#files.get(path)
+    if (known !== undefined) return known
+    const bytes = await readFile(path)
+    this.#files.set(path, bytes)
+    return bytes
+  }
+
+  /** Whether the files hold now what they held then; no, if one cannot be read. */
+  async isCurrent(): Promise<boolean> {
+    for (const [path, bytes] of this.#files) {
+      const now = await readFile(path).catch(() => undefined)
+      if (now?.equals(bytes) !== true) return false
+    }
+    return true
+  }
+}
