@@ -52,6 +52,8 @@ class ConfigReloader implements Reloader {
   /** Of the configuration in force. */
   #fingerprint: string
   #isRefused = false
+  /** What was read last, in force or not. */
+  #last: ConfigSnapshot
   #paths: readonly string[]
   #watch: AsyncDisposable | undefined
   #running: Promise<void> = Promise.resolve()
@@ -60,6 +62,7 @@ class ConfigReloader implements Reloader {
   constructor(parts: ReloadParts) {
     this.#parts = parts
     this.#fingerprint = fingerprint(parts.first.config)
+    this.#last = parts.first.snapshot
     this.#paths = pathsOf(parts.first.snapshot)
   }
 
@@ -92,6 +95,8 @@ class ConfigReloader implements Reloader {
 
   async #take(onlyIfChanged: boolean): Promise<void> {
     if (this.#isClosed) return
+    // Told twice of one change.
+    if (onlyIfChanged && (await this.#last.isCurrent())) return
     const { log, apply, onEnd } = this.#parts
     try {
       const read = await this.#readSteady()
@@ -124,6 +129,7 @@ class ConfigReloader implements Reloader {
       const [outcome] = await Promise.allSettled([this.#parts.read(snapshot)])
       await setTimeout(STEADY_MS)
       if (!(await snapshot.isCurrent()) && looks < MAX_LOOKS) continue
+      this.#last = snapshot
       await this.#follow(snapshot)
       if (outcome.status === 'rejected') throw outcome.reason
       return outcome.value

@@ -39,6 +39,8 @@ export interface Connection {
   release(): void
   /** Closes the connection at once. */
   discard(): void
+  /** It speaks another protocol now, and outlives the pool: whoever has its socket closes it. */
+  handOver(): void
 }
 
 export interface ConnectionPool extends AsyncDisposable {
@@ -57,6 +59,7 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
   const idle: Connection[] = []
   const connecting = new Set<Socket>()
   const connected = new Set<Socket>()
+  const handedOver = new WeakSet<Socket>()
   let isClosed = false
   options.book?.watch(() => {
     for (const { socket, discard } of [...idle]) if (hasMoved(socket, options)) discard()
@@ -83,7 +86,7 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
       const at = idle.findIndex((other) => other.socket === socket)
       if (at !== -1) idle.splice(at, 1)
     })
-    return connectionOn({ socket, client: createClient(socket, options), options, idle }, false)
+    return connectionOn({ socket, client: createClient(socket, options), options, idle, handedOver }, false)
   }
 
   return {
@@ -101,7 +104,8 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
     stats: () => ({ active: connected.size - idle.length, idle: idle.length, pending: connecting.size }),
     async [Symbol.asyncDispose]() {
       isClosed = true
-      await Promise.all([...connecting, ...connected].map(close))
+      const own = [...connected].filter((socket) => !handedOver.has(socket))
+      await Promise.all([...connecting, ...own].map(close))
     },
   }
 }
@@ -112,10 +116,11 @@ interface Kept {
   readonly options: ConnectionOptions
   /** Where the connection goes when it is released. */
   readonly idle: Connection[]
+  readonly handedOver: WeakSet<Socket>
 }
 
 function connectionOn(kept: Kept, isReused: boolean): Connection {
-  const { socket, client, options, idle } = kept
+  const { socket, client, options, idle, handedOver } = kept
   return {
     client,
     socket,
@@ -127,6 +132,7 @@ function connectionOn(kept: Kept, isReused: boolean): Connection {
       else idle.push(connectionOn(kept, true))
     },
     discard: () => void socket.destroy(),
+    handOver: () => void handedOver.add(socket),
   }
 }
 

@@ -24,8 +24,10 @@ export function createUndiciServer({ name, address, book, tls, timeouts, maxHead
     if (connection === undefined) return
     const outcome = await runExchange({ connection, request, ownHost, timeouts, isUpgrade })
     if (outcome.kind === 'answer') attempt.answered(outcome.head, outcome.body)
-    else if (outcome.kind === 'switched') attempt.switched(outcome.headers, outcome.socket)
-    else attempt.failed(failureOf(outcome, connection.isReused))
+    else if (outcome.kind === 'switched') {
+      connection.handOver()
+      attempt.switched(outcome.headers, outcome.socket)
+    } else attempt.failed(failureOf(outcome, connection.isReused))
   }
 
   return {

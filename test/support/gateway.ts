@@ -36,6 +36,8 @@ export interface TestGateway extends AsyncDisposable {
 export interface TestGatewayOptions {
   /** The YAML. `listen` and `admin` are added where it names none: free ports on 127.0.0.1. */
   readonly config: string
+  /** The folder has its `sessiongate.yaml` already, with free ports; `config` is not looked at. Default false. */
+  readonly hasConfig?: boolean
   /** Files to be put into the folder, by name. */
   readonly files?: Readonly<Record<string, string>>
   /** A folder to run in, kept afterwards; default a new one, removed afterwards. */
@@ -51,7 +53,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   for (const [name, text] of Object.entries(options.files ?? {}))
     await writeFile(join(folder, name), text, { mode: 0o600 })
   const file = join(folder, 'sessiongate.yaml')
-  await writeFile(file, withListeners(options.config))
+  if (options.hasConfig !== true) await writeFile(file, withListeners(options.config))
   const [program, ...args] = limited([process.execPath, main, 'serve', '--config', file], options.maxOpenFiles)
   const child = spawn(program, args, {
     cwd: folder,

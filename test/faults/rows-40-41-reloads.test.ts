@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { loadConfig } from '../../src/config/loading.ts'
+import { startApp } from '../support/echo-upstream.ts'
+import { startGateway } from '../support/gateway.ts'
+import { findFreePort } from '../support/postgres.ts'
+import { type Probes, startProbes } from '../support/probes.ts'
+import { configFile, putConfig, reloadBy } from '../support/reloads.ts'
+import { times } from './stage.ts'
+
+/** What a configuration adds to a request and to its answer must be of the same one, and so must be whom it lets in. */
+const marks = ['one', 'two'] as const
+type Mark = (typeof marks)[number]
+
+interface Place {
+  readonly port: number
+  readonly origins: Readonly<Record<Mark, string>>
+}
+
+function configOf({ port, origins }: Place, mark: Mark): string {
+  const other = mark === 'one' ? 'two' : 'one'
+  return `version: 1
+listen: [{ address: "127.0.0.1:${port}" }]
+admin: { listen: "127.0.0.1:0" }
+upstreams:
+  ${mark}: { servers: ["${origins[mark]}"] }
+routes:
+  - { id: closed, match: { path: "/only-${other}" }, upstream: ${mark}, auth: required, on_deny: status }
+  - id: ${mark}
+    match: { path: /* }
+    upstream: ${mark}
+    auth: public
+    headers: { request: { X-Env: ${mark} }, response: { X-Mark: ${mark} } }
+`
+}
+
+async function openStage() {
+  await using stack = new AsyncDisposableStack()
+  const open = async (mark: Mark) =>
+    stack.use(
+      await startApp((request, response) => {
+        response.setHeader('X-App', mark).end(String(request.headers['x-env']))
+      }),
+    )
+  const place = {
+    port: await findFreePort(),
+    origins: { one: (await open('one')).origin, two: (await open('two')).origin },
+  }
+  const gateway = stack.use(await startGateway({ config: configOf(place, 'one') }))
+  const closing = stack.move()
+  return { place, gateway, [Symbol.asyncDispose]: () => closing.disposeAsync() }
+}
+
+/** Whole answers by one configuration: app, header up, header down, and who was let in. */
+function judge({ status, headers, body, path }: Probes['answers'][number]): string {
+  if (path === '/') {
+    const told = [headers.get('x-mark'), headers.get('x-app'), body]
+    return status === 200 && told.every((mark) => mark === told[0]) ? `by ${told[0]}` : `a mixture: ${status} ${told}`
+  }
+  // Closed in one, open in the other.
+  const own = path.slice('/only-'.length)
+  if (status === 401) return 'refused'
+  const told = [headers.get('x-mark'), headers.get('x-app'), body]
+  return status === 200 && told.every((mark) => mark === own) ? 'let in' : `a mixture: ${status} ${told}`
+}
+
+/** A configuration with bytes of it changed, left out, doubled or put elsewhere. */
+function mutationsOf(text: string): fc.Arbitrary<string> {
+  const at = fc.nat({ max: text.length - 1 })
+  return fc.oneof(
+    fc
+      .tuple(at, fc.string({ minLength: 1, maxLength: 6 }))
+      .map(([from, put]) => text.slice(0, from) + put + text.slice(from)),
+    at.map((from) => text.slice(0, from)),
+    fc
+      .tuple(at, fc.integer({ min: 1, max: 30 }))
+      .map(([from, count]) => text.slice(0, from) + text.slice(from + count)),
+    fc.tuple(at, at).map(([a, b]) => text.slice(0, a) + text.slice(b)),
+    fc.constantFrom('', '\0', '\uFFFE', 'null', '[]', '- a', 'version: 2\n', `${text}${text}`, `${text}\n---\n`),
+  )
+}
+
+describe('rows 40 and 41: reloads', () => {
+  test('row 40: what is broken changes nothing, whatever is wrong with it', async () => {
+    await using stage = await openStage()
+    const { gateway, place } = stage
+    const whole = configOf(place, 'one')
+    const count = times({ usual: 40, whole: 1_000 })
+    const broken: string[] = []
+    for (const text of fc.sample(mutationsOf(whole), count * 3)) {
+      const files = { readFile: async () => Buffer.from(text) }
+      const isBroken = await loadConfig({ path: 'x.yaml', env: {}, ...files }).then(
+        () => false,
+        () => true,
+      )
+      if (isBroken && broken.length < count) broken.push(text)
+    }
+    await using probes = startProbes(gateway.url, { paths: ['/', '/only-two'], perSecond: 100 })
+    for (const text of broken) {
+      const line = await reloadBy(gateway, () => putConfig(gateway, text))
+      assert.equal(line.msg, 'configuration not reloaded, the one before stays in force', JSON.stringify(text))
+      assert.equal(line.file, configFile(gateway))
+    }
+    const kinds = await probes.stop(judge)
+    assert.deepEqual(Object.keys(kinds).toSorted(), ['by one', 'refused'], JSON.stringify(kinds))
+    assert.equal((await reloadBy(gateway, () => putConfig(gateway, whole))).msg, 'configuration is in order again')
+    console.log(`row 40: ${broken.length} broken configurations, 0 taken; ${JSON.stringify(kinds)}`)
+  })
+
+  test('row 41: flips between two sets of rules drop nothing, and every answer is by one of them', async () => {
+    await using stage = await openStage()
+    const { gateway, place } = stage
+    const flips = times({ usual: 40, whole: 1_000 })
+    await using probes = startProbes(gateway.url, { paths: ['/', '/only-one', '/only-two'], perSecond: 300 })
+    for (let flip = 1; flip <= flips; flip++) {
+      const mark = marks[flip % 2] ?? 'one'
+      const line = await reloadBy(gateway, () => putConfig(gateway, configOf(place, mark)))
+      assert.equal(line.msg, 'configuration reloaded')
+    }
+    const kinds = await probes.stop(judge)
+    assert.deepEqual(Object.keys(kinds).toSorted(), ['by one', 'by two', 'let in', 'refused'], JSON.stringify(kinds))
+    console.log(`row 41: ${flips} flips, 0 failed, 0 mixtures; ${JSON.stringify(kinds)}`)
+  })
+})
