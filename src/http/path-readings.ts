@@ -58,6 +58,8 @@ export interface PathReadings {
  * - lower-cased: Windows, Express by default, ASP.NET. With Unicode's folding, for `%E2%84%AA` (Kelvin) is a `k`.
  * - final slash dropped: Express, Rails, Laravel, Spring before 6.
  * - decoded once more: an app that decodes what its server has decoded, or a path that came through two proxies.
+ * - without tabs and line breaks, and without controls and spaces at the end: whoever gives a decoded path to a parser of
+ *   URLs, WHATWG's or Python's. `/..%09/x` climbs there, and `/admin%20` is `/admin`.
  *
  * The path is ambiguous if it holds an encoded delimiter, or if one of these readings reveals an empty segment, a dot
  * segment or a delimiter: `/..;x/` and `/..%3Bx/` climb as well as `/../` does. Then these readings come in too:
@@ -84,7 +86,14 @@ export function parsePath(received: string): PathReadings | undefined {
 
 type Step = (path: string) => string
 
-const plainSteps: readonly Step[] = [cutParameters, cutAtParameter, foldCase, dropFinalSlash, decodeOnceMore]
+const plainSteps: readonly Step[] = [
+  cutParameters,
+  cutAtParameter,
+  foldCase,
+  dropFinalSlash,
+  decodeOnceMore,
+  dropBlanks,
+]
 
 const allSteps: readonly Step[] = [...plainSteps, collapseSlashes, resolveDots, turnBackslashes, cutAtQuery]
 
@@ -143,6 +152,17 @@ function decodeOnceMore(path: string): string {
     return code >= 0x20 && code < 0x7f ? String.fromCharCode(code) : written
   })
   return canonicalPath(decoded)
+}
+
+/** Encoded, as controls stay in every reading; a space may be decoded by then. */
+function dropBlanks(path: string): string {
+  const text = path.includes('%0') ? path.replace(/%0[9AD]/g, '') : path
+  let end = text.length
+  for (;;) {
+    if (text[end - 1] === ' ') end -= 1
+    else if (/^%(?:[01][0-9A-F]|20)$/.test(text.slice(Math.max(0, end - 3), end))) end -= 3
+    else return text.slice(0, end)
+  }
 }
 
 function collapseSlashes(path: string): string {

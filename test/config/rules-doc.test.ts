@@ -53,6 +53,7 @@ const readings: readonly [why: string, path: string, becomes: string][] = [
   ['an encoded letter is that letter', '/%61dmin', 'admin'],
   ['letters in another case do not lead around a rule', '/Admin/users', 'ERR_TARGET_AMBIGUOUS'],
   ['nor do parameters', '/admin;x=1', 'ERR_TARGET_AMBIGUOUS'],
+  ['nor does a space at the end', '/admin%20', 'ERR_TARGET_AMBIGUOUS'],
   ['where nothing stricter hides, capitals and slashes are only that', '/About/', 'app'],
   ['an encoded slash', '/a%2Fb', 'ERR_TARGET_AMBIGUOUS'],
   ['encoded twice', '/a%252Fb', 'ERR_TARGET_AMBIGUOUS'],
