@@ -30,7 +30,7 @@ const suites: Readonly<Record<string, readonly string[]>> = {
   security: ['test/security/**/*.test.ts'],
   interop: ['test/interop/**/*.test.ts'],
   models: ['test/contract/*engine*.test.ts'],
-  soak: ['test/{soak,faults}/**/*.test.ts', ...electionFiles],
+  soak: ['test/{soak,faults,security/generated}/**/*.test.ts', ...electionFiles],
 }
 
 // Some hundred processes read the same sources: compiled once, they start in half the time.
@@ -42,7 +42,7 @@ process.env.NODE_COMPILE_CACHE ??= resolve(checkout, 'node_modules/.cache/compil
  */
 const isModels = process.argv[2] === 'models'
 if (isModels) Object.assign(process.env, { SESSIONGATE_HISTORIES: '2000', SESSIONGATE_COUNT_TO: '200' })
-/** Of each fault `npm test` brings a few; `soak` brings as many as the promise is about. */
+/** Of each fault and of what is generated `npm test` brings a few; `soak` brings as many as the promise is about. */
 if (process.argv[2] === 'soak') process.env.SESSIONGATE_FAULTS = 'whole'
 const testNamePatterns = isModels ? [/agrees with a simple model/, /fifty writers count/] : []
 

@@ -45,6 +45,8 @@ export interface TestGatewayOptions {
   readonly env?: Readonly<Record<string, string>>
   /** How many files and sockets it may have open; default as many as the test. */
   readonly maxOpenFiles?: number
+  /** Takes the lines about requests, which then are not kept in `log`: a test may make more of them than fit in memory. */
+  readonly onRequestLine?: (line: LogLine) => void
 }
 
 /** Starts a gateway and waits until it listens. */
@@ -60,7 +62,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     env: { ...plainEnvironment(), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const output = collect(child)
+  const output = collect(child, options.onRequestLine)
   const exited = once(child, 'exit')
   // `close` comes when the pipes are read to their end too: at `exit` the last lines may still be in them.
   const closed = once(child, 'close')
@@ -118,7 +120,7 @@ interface Output extends Pick<TestGateway, 'stderr' | 'logged'> {
   expectHalfLine(): void
 }
 
-function collect(child: ChildProcess): Output {
+function collect(child: ChildProcess, onRequestLine?: (line: LogLine) => void): Output {
   const lines: LogLine[] = []
   const arrivals = new EventEmitter().setMaxListeners(0)
   let errors = ''
@@ -130,6 +132,10 @@ function collect(child: ChildProcess): Output {
     createInterface({ input: child.stdout }).on('line', (text) => {
       if (isKilled && !text.endsWith('}')) return
       const line = parseLine(text)
+      if (onRequestLine !== undefined && line.msg === 'request') {
+        onRequestLine(line)
+        return
+      }
       lines.push(line)
       arrivals.emit('line', line)
     })
