@@ -27,6 +27,11 @@ export interface Conversations {
   take(turn: Turn): void
   /** The requests under way or waiting on that connection, in order. */
   under(socket: Duplex): readonly Pick<Turn, 'request' | 'response'>[]
+  /**
+   * Nothing is under way on that connection, and it has not been ended. Ended ones bring more, too: what stood in one
+   * packet behind the last request is still parsed.
+   */
+  isFree(socket: Duplex): boolean
   /** Nothing that follows on the connection is served; it ends with the last answer under way, or at once. */
   end(socket: Duplex): void
 }
@@ -86,6 +91,10 @@ export function createConversations(): Conversations {
       }
     },
     under: (socket) => bySocket.get(socket)?.turns ?? [],
+    isFree(socket) {
+      const conversation = bySocket.get(socket)
+      return conversation === undefined || (conversation.turns.length === 0 && !conversation.isEnding)
+    },
     end(socket) {
       const conversation = conversationOn(socket)
       conversation.isEnding = true

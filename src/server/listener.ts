@@ -204,7 +204,7 @@ class HttpListener implements Listener {
   /** A switch of protocols behind requests that are under way has no place to be answered at: the connection ends. */
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy())
-    if (this.#conversations.under(socket).length > 0) {
+    if (!this.#conversations.isFree(socket)) {
       this.#conversations.end(socket)
       return
     }

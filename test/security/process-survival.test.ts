@@ -22,6 +22,7 @@ const handshake = [
   '\r\n',
 ].join('\r\n')
 const slow = 'GET /slow HTTP/1.1\r\nHost: x\r\nWait: 300\r\n\r\n'
+const quick = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
 const half = 'Host: x\r\nContent-Length: 100000\r\n\r\nabc'
 
 /** What is sent; then the connection is reset, at once or after the first answer. */
@@ -29,6 +30,18 @@ const attacks: [what: string, bytes: string, when: 'at once' | 'after an answer'
   [
     'a WebSocket handshake behind a request that is under way',
     `${slow}GET /ws HTTP/1.1\r\n${handshake}`,
+    'after a while',
+  ],
+  [
+    // Of more than 32 header lines node's parser tells in several calls, between which a refusal gets out: the connection
+    // is at its end while the rest of the packet is still read.
+    'a handshake behind a refused request of many lines, in one packet',
+    `POST /guarded HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n${'A: b\r\n'.repeat(40)}\r\nbody${quick}GET /ws HTTP/1.1\r\n${handshake}`,
+    'after a while',
+  ],
+  [
+    'CONNECT behind a refused request of many lines, in one packet',
+    `POST /guarded HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n${'A: b\r\n'.repeat(40)}\r\nbody${quick}CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n`,
     'after a while',
   ],
   ['CONNECT behind a request that is under way', `${slow}CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n`, 'after a while'],
