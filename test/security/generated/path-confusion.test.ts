@@ -183,7 +183,7 @@ async function attack(t: TestContext, rules: RuleSet, tallies: { hits: Tally; di
   const told = [...statuses].sort(([a], [b]) => a - b).map(([status, times]) => `${status}: ${times}`)
   t.diagnostic(`${rules.name}: ${told.join(', ')}; ${biting} would be taken for guarded ones`)
   assert.equal(answered, count)
-  assert.equal(gateway.process.exitCode, null)
+  assert.equal(gateway.process.exitCode, null, gateway.stderr().slice(-3000))
   assert.doesNotMatch(gateway.stderr(), /^\s+at |Uncaught|Unhandled/m)
   // A generator of which nothing passes, or nothing bites, proves nothing.
   assert.ok(witness.forwarded > count / 50, `only ${witness.forwarded} of ${count} went up`)
