@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { openStage, statuses } from '../security/stage.ts'
 import { within } from '../support/deadline.ts'
+import { findFreePort } from '../support/postgres.ts'
 import { proxyV2 } from '../support/proxy-header.ts'
 import { connectRaw } from '../support/raw-client.ts'
+import { requireServer } from '../support/requirement.ts'
+import { startServerProgram } from '../support/server-program.ts'
 import { ask } from './contract-client.ts'
+
+const haproxy = requireServer('haproxy')
 
 const config = `
 listen: [{ address: "127.0.0.1:0", proxy_protocol: true }]
@@ -136,9 +139,9 @@ test('a connection that waits for its header does not hold up the end', async ()
 })
 
 for (const send of ['send-proxy', 'send-proxy-v2']) {
-  test(`a real HAProxy speaks to it with ${send}`, async (t) => {
+  test(`a real HAProxy speaks to it with ${send}`, { skip: haproxy.skip }, async () => {
     await using stage = await openStage(config)
-    const front = await freePort()
+    const front = await findFreePort()
     const file = join(stage.gateway.folder, 'haproxy.cfg')
     await writeFile(
       file,
@@ -152,41 +155,11 @@ listen front
   server gate 127.0.0.1:${stage.gateway.port} ${send} check
 `,
     )
-    const haproxy = spawn('haproxy', ['-db', '-f', file], { stdio: 'ignore' })
-    const failed = once(haproxy, 'error').catch(() => undefined)
-    try {
-      if (!(await opens(front, failed))) return t.skip('there is no haproxy on this machine')
-      const answer = await ask({ port: front, from: '127.0.0.3', path: '/x', headers: { Host: 'app.example' } })
-      assert.deepEqual(answer.seen().values('X-Forwarded-For'), ['127.0.0.3'])
-    } finally {
-      haproxy.kill('SIGKILL')
-    }
+    await using _front = await startServerProgram(haproxy.path, ['-db', '-f', file], {
+      cwd: stage.gateway.folder,
+      listensOn: [front],
+    })
+    const answer = await ask({ port: front, from: '127.0.0.3', path: '/x', headers: { Host: 'app.example' } })
+    assert.deepEqual(answer.seen().values('X-Forwarded-For'), ['127.0.0.3'])
   })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-/** True when somebody listens there; false when the program could not be started. */
-async function opens(port: number, failed: Promise<unknown>): Promise<boolean> {
-  for (let round = 0; round < 200; round += 1) {
-    const socket = connect(port, '127.0.0.1')
-    const isOpen = await Promise.race([
-      once(socket, 'connect').then(
-        () => true,
-        () => undefined,
-      ),
-      failed.then(() => false),
-    ])
-    socket.destroy()
-    if (isOpen !== undefined) return isOpen
-    await new Promise((resolve) => setTimeout(resolve, 25))
-  }
-  throw new Error('haproxy does not listen')
 }

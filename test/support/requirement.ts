@@ -10,10 +10,12 @@ export type ServerName =
   | 'django'
   | 'django-caches'
   | 'django32'
+  | 'haproxy'
   | 'memcached'
   | 'nginx'
   | 'pgbouncer'
   | 'php'
+  | 'php-fpm'
   | 'postgres'
   | 'python'
   | 'redis'
@@ -48,10 +50,12 @@ const sources: Readonly<Record<ServerName, Source>> = {
   django: { programs: [], places: () => [venvPython], flaw: importFlaw('django', 'psycopg', ...cacheClients) },
   'django-caches': { programs: [], places: () => [venvPython], flaw: importFlaw('django', ...cacheClients) },
   django32: { programs: [], places: () => [venvPython32], flaw: importFlaw('django', 'psycopg2', ...cacheClients) },
+  haproxy: { programs: ['haproxy'], places: () => [] },
   memcached: { programs: ['memcached'], places: () => [] },
   nginx: { programs: ['nginx'], places: () => [] },
   pgbouncer: { programs: ['pgbouncer'], places: () => [] },
   php: { programs: ['php'], places: () => [] },
+  'php-fpm': { programs: ['php-fpm'], places: debianPhpFpms },
   postgres: { programs: ['postgres'], places: debianPostgresPrograms },
   python: { programs: ['python3'], places: () => [venvPython] },
   redis: { programs: ['redis-server'], places: () => [] },
@@ -92,6 +96,13 @@ function debianPostgresPrograms(): string[] {
   if (!existsSync(root)) return []
   const newestFirst = readdirSync(root).sort((a, b) => Number(b) - Number(a))
   return newestFirst.map((version) => join(root, version, 'bin/postgres'))
+}
+
+/** Debian's `php-fpm` has its version in its name. */
+function debianPhpFpms(): string[] {
+  const folder = '/usr/sbin'
+  const versions = existsSync(folder) ? readdirSync(folder).filter((name) => /^php-fpm\d/.test(name)) : []
+  return versions.sort((a, b) => Number(b.slice(7)) - Number(a.slice(7))).map((name) => join(folder, name))
 }
 
 /** Python's modules are looked for, not imported, which would take each test file half a second. */
