@@ -20,6 +20,7 @@ export const errorTable = {
   ERR_EXPECTATION_FAILED: { status: 417, title: 'The expectation cannot be met' },
   ERR_HOST_UNKNOWN: { status: 421, title: 'This host is not served here' },
   ERR_HEADERS_TOO_LARGE: { status: 431, title: 'The request headers are too large' },
+  ERR_REDIRECT_LOOP: { status: 500, title: 'The way to https leads back to itself' },
   ERR_INTERNAL: { status: 500, title: 'The gateway failed' },
   ERR_ASSERTION_TOO_LARGE: { status: 500, title: 'The session is too large to be handed on' },
   ERR_TRANSFER_CODING: { status: 501, title: 'The transfer coding is not supported' },
@@ -54,6 +55,7 @@ export type ProxyErrorType =
   | 'http_upgrade_failed'
   | 'proxy_internal_error'
   | 'proxy_internal_response'
+  | 'proxy_configuration_error'
 
 /** What the log, never the client, may be told beside the message. Values come from the configuration or are header and key names. */
 export type ErrorFacts = Readonly<Record<string, string | number | readonly string[]>>

@@ -75,10 +75,26 @@ function checkSchemes(context: CheckContext): void {
       })
     }
   }
-  if (listen.some(({ redirect_to_https: redirect }) => redirect === false) || context.isUnsure(['listen'])) return
+  if (context.isUnsure(['listen'])) return
+  warnOfCircle(context)
+  if (listen.some(({ redirect_to_https: redirect }) => redirect === false)) return
   context.error(['listen', 0, 'redirect_to_https'], {
     message: 'every listener only sends browsers to https, and none serves them',
     hint: 'add one with tls, or one for the proxy that ends TLS',
+    atKey: true,
+  })
+}
+
+/** Where no listener speaks TLS a proxy ends it, and by the PROXY protocol that one reaches only the listener that redirects. */
+function warnOfCircle(context: CheckContext): void {
+  const { listen } = context.file
+  const at = listen.findIndex((one) => one.redirect_to_https !== false && one.proxy_protocol)
+  const serving = listen.filter((one) => one.redirect_to_https === false)
+  if (at === -1 || serving.length === 0 || serving.some((one) => one.tls !== undefined || one.proxy_protocol)) return
+  context.warn(['listen', at, 'redirect_to_https'], {
+    message:
+      'a proxy that ends TLS and speaks the PROXY protocol finds no listener but this one, which sends browsers to https',
+    hint: 'let it send what came by https to a listener that serves, with proxy_protocol: true',
     atKey: true,
   })
 }

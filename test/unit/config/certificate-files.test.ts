@@ -119,6 +119,23 @@ test('listeners that only redirect leave nobody to serve', async () => {
   }
 })
 
+test('a listener that redirects alone takes what a proxy in front has decrypted', async () => {
+  const redirect = '  - { address: "10.0.0.2:80", proxy_protocol: true, redirect_to_https: true }'
+  const cases: [other: string, warns: boolean][] = [
+    ['{ address: "127.0.0.1:8080" }', true],
+    ['{ address: "10.0.0.2:443", proxy_protocol: true }', false],
+    ['{ address: "10.0.0.2:443", tls: { cert: a, key: b } }', false],
+  ]
+  for (const [other, warns] of cases) {
+    const problems = await tlsProblems(`trusted_proxies: [10.0.0.5]\n${withListen(`${redirect}\n  - ${other}`)}`)
+    assert.deepEqual(
+      problems.map(({ path, severity }) => [path, severity]),
+      warns ? [['listen[0].redirect_to_https', 'warning']] : [],
+      other,
+    )
+  }
+})
+
 test('a cookie that follows the listener is no longer a worry where all of them encrypt', async () => {
   const text = (listen: string): string => withListen(listen).replace('session: { cookie_secure: true }\n', '')
   const tls = '  - { address: ":443", tls: { cert: a, key: b } }'
