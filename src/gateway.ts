@@ -12,7 +12,7 @@ import { OperatorFront } from './operator-front.ts'
 import { PublicFront } from './public-front.ts'
 import { openReloader, type ReadConfig, type Reloader, type ReloadParts } from './reloading.ts'
 import { createTunnels } from './server/tunnels.ts'
-import { createTlsOpener } from './tls-parts.ts'
+import { certificateNames, createTlsOpener, createUpstreamCertificateWatch } from './tls-parts.ts'
 
 export interface GatewayOptions {
   /** Logged once the gateway listens. */
@@ -96,6 +96,7 @@ class RunningGateway implements Gateway {
       tunnels: createTunnels(),
       sessions: new Shares(),
       upstreams: new Shares(),
+      watchCertificates: createUpstreamCertificateWatch({ log, metrics }),
       onChunk: createChunkMeter(),
       mayLogRefused: createLineLimit({
         ...REFUSALS_LOGGED,
@@ -241,11 +242,6 @@ class RunningGateway implements Gateway {
 
 function configInfo(config: Config) {
   return { hash: publicHash(config), mode: config.mode }
-}
-
-function certificateNames({ listen }: Config): ReadonlySet<string> {
-  const names = listen.flatMap(({ tls }) => [...(tls?.certificates ?? []), tls?.clientCa].map((pair) => pair?.name))
-  return new Set(names.filter((name) => name !== undefined))
 }
 
 function pause(durationMs: number): Promise<void> {

@@ -21,6 +21,7 @@ import type { Tunnels } from './server/tunnels.ts'
 import { Upgrade } from './server/upgrade.ts'
 import type { Visit } from './server/visit.ts'
 import { readGeneratedSigningKey } from './session-parts.ts'
+import type { UpstreamCertificateWatch } from './tls-parts.ts'
 import { type TakenUpstreams, takeUpstreams } from './upstream-parts.ts'
 import { type Wired, wire } from './wiring.ts'
 
@@ -33,6 +34,7 @@ export interface House {
   readonly sessions: Shares<OpenSessions>
   /** So are upstreams: their connections, and what is known of their servers. */
   readonly upstreams: Shares<Upstream>
+  readonly watchCertificates: UpstreamCertificateWatch
   readonly onChunk: ChunkMeter
   /** Whether a refusal by the parser may have its line. */
   readonly mayLogRefused: () => boolean
@@ -70,6 +72,7 @@ export async function openGeneration(config: Config, house: House): Promise<Gene
   const upstreams: TakenUpstreams = stack.use(
     await takeUpstreams(config, {
       shares: house.upstreams,
+      watchCertificates: house.watchCertificates,
       onState: (upstream, state) => noteServer(log, upstream, state),
     }),
   )

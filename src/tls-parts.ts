@@ -1,9 +1,11 @@
+import type { Config, UpstreamConfig } from './config/config.ts'
 import type { TlsConfig } from './config/listen-config.ts'
 import { systemClock } from './lib/clock.ts'
 import { createLineLimit } from './observe/line-limit.ts'
 import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
-import { type CertificateNotices, openCertificates } from './server/certificates.ts'
+import type { Upstream } from './proxy/upstream.ts'
+import { type CertificateNotices, openCertificates, type TlsSettings } from './server/certificates.ts'
 import type { TlsParts } from './server/http-front.ts'
 
 /** Handshakes that fail are mostly the doing of strangers, and cost them nothing. */
@@ -34,6 +36,55 @@ export function createTlsOpener({ log, metrics }: Parts): TlsOpener {
     const certificates = stack.use(await openCertificates(settings, { notices, clock: systemClock }))
     return { settings, certificates, onHandshakeFailure }
   }
+}
+
+/** Certificates towards apps are watched until what it gives is disposed; undefined where the upstream names none. */
+export type UpstreamCertificateWatch = (
+  upstream: UpstreamConfig,
+  opened: Pick<Upstream, 'renewCertificates'>,
+) => Promise<AsyncDisposable | undefined>
+
+/**
+ * Watches the certificate files of upstreams: new connections to an app begin with what stands there, and a pair that
+ * cannot be used changes nothing. Throws when one cannot be used now.
+ */
+export function createUpstreamCertificateWatch({ log, metrics }: Parts): UpstreamCertificateWatch {
+  const notices = noticesOf({ log, metrics })
+  return async (upstream, opened) => {
+    const settings = upstreamSettings(upstream)
+    if (settings === undefined) return undefined
+    const certificates = await openCertificates(settings, { notices, clock: systemClock })
+    const renew = ({ ca, cert, key }: Partial<Record<'ca' | 'cert' | 'key', unknown>>): void =>
+      opened.renewCertificates({ ca: textOf(ca), cert: textOf(cert), key: textOf(key) })
+    // They may have changed since the upstream was opened with them.
+    renew(certificates.options)
+    certificates.attach({ setSecureContext: renew })
+    return certificates
+  }
+}
+
+/** How log and metrics call the certificates in use. */
+export function certificateNames({ listen, upstreams }: Config): ReadonlySet<string> {
+  const shown = listen.map(({ tls }) => tls).concat([...upstreams.values()].map(upstreamSettings))
+  const names = shown.flatMap((tls) => [...(tls?.certificates ?? []), tls?.clientCa].map((pair) => pair?.name))
+  return new Set(names.filter((name) => name !== undefined))
+}
+
+/** Undefined where no file is named. */
+function upstreamSettings({ name, tls }: UpstreamConfig): TlsSettings | undefined {
+  const { caFile, certFile, keyFile } = tls ?? {}
+  if (caFile === undefined && certFile === undefined) return undefined
+  const place = `upstreams.${name}.tls`
+  return {
+    certificates: certFile === undefined || keyFile === undefined ? [] : [{ name: `${place}.cert`, certFile, keyFile }],
+    clientCa: caFile === undefined ? undefined : { name: `${place}.ca`, file: caFile, isRequired: false },
+    minVersion: 'TLSv1.2',
+  }
+}
+
+/** Of the many forms that Node takes, ours is text. */
+function textOf(pem: unknown): string | undefined {
+  return typeof pem === 'string' ? pem : undefined
 }
 
 function noticesOf({ log, metrics }: Parts): CertificateNotices {

@@ -5,6 +5,7 @@ import type { Shares } from './lib/shares.ts'
 import { openUpstream } from './proxy/forward.ts'
 import type { ServerState } from './proxy/standing.ts'
 import type { Upstream, UpstreamTls } from './proxy/upstream.ts'
+import type { UpstreamCertificateWatch } from './tls-parts.ts'
 
 /** Told of the upstream by name when one of its servers is left out of the choice, and when it is back. */
 export type OnServerState = (upstream: string, state: ServerState) => void
@@ -17,6 +18,7 @@ export interface TakenUpstreams extends AsyncDisposable {
 interface TakingParts {
   readonly shares: Shares<Upstream>
   readonly onState: OnServerState
+  readonly watchCertificates: UpstreamCertificateWatch
 }
 
 /**
@@ -24,15 +26,27 @@ interface TakingParts {
  *
  * @throws {Error} when a certificate cannot be used.
  */
-export async function takeUpstreams(config: Config, { shares, onState }: TakingParts): Promise<TakenUpstreams> {
+export async function takeUpstreams(config: Config, { shares, ...parts }: TakingParts): Promise<TakenUpstreams> {
   await using stack = new AsyncDisposableStack()
   const byName = new Map<string, Upstream>()
   for (const [name, upstream] of config.upstreams) {
-    const share = stack.use(await shares.take(fingerprint(upstream), () => openOne(upstream, onState)))
+    const share = stack.use(await shares.take(fingerprint(upstream), () => openWatched(upstream, parts)))
     byName.set(name, share.value)
   }
   const taken = stack.move()
   return { byName, [Symbol.asyncDispose]: () => taken.disposeAsync() }
+}
+
+/** With its certificates, which change while it is open. */
+async function openWatched(
+  upstream: UpstreamConfig,
+  { onState, watchCertificates }: Omit<TakingParts, 'shares'>,
+): Promise<Upstream> {
+  await using stack = new AsyncDisposableStack()
+  const opened = stack.use(openOne(upstream, onState))
+  stack.use(await watchCertificates(upstream, opened))
+  const closing = stack.move()
+  return { ...opened, [Symbol.asyncDispose]: () => closing.disposeAsync() }
 }
 
 /** The upstreams by name, for somebody who is not going to ask them: no server is checked, no certificate is read. */

@@ -4,7 +4,13 @@ import { createSecureContext, type SecureContext } from 'node:tls'
 import { AddressBook } from './address-book.ts'
 import type { AnswerHead } from './answer-head.ts'
 import { readServerAddress, type ServerAddress } from './server-address.ts'
-import type { UpstreamOptions, UpstreamRequest, UpstreamStats, UpstreamTimeouts } from './upstream.ts'
+import type {
+  ShownCertificates,
+  UpstreamOptions,
+  UpstreamRequest,
+  UpstreamStats,
+  UpstreamTimeouts,
+} from './upstream.ts'
 
 /** How an attempt failed, as far as it decides whether there may be another one. */
 export interface AttemptFailure {
@@ -56,7 +62,8 @@ export interface ServerOptions {
 
 /** `UpstreamTls`, made ready once: reading certificates costs more than a handshake. */
 export interface ServerTls {
-  readonly context: SecureContext
+  /** For connections from now on; another one when the certificates are replaced. */
+  context: SecureContext
   readonly serverName: string | undefined
 }
 
@@ -79,9 +86,13 @@ function bookOf({ target }: ServerAddress, { resolution }: UpstreamOptions): Add
 
 function tlsOf({ isTls }: ServerAddress, { name, tls }: UpstreamOptions): ServerTls | undefined {
   if (!isTls) return undefined
-  const { ca, cert, key, serverName } = tls ?? {}
+  return { context: createContext(name, tls ?? {}), serverName: tls?.serverName }
+}
+
+/** @throws {Error} for certificates that OpenSSL does not take; `name` is the upstream's. */
+export function createContext(name: string, { ca, cert, key }: Partial<ShownCertificates>): SecureContext {
   try {
-    return { context: createSecureContext({ ca, cert, key }), serverName }
+    return createSecureContext({ ca, cert, key })
   } catch (cause) {
     throw new Error(`a certificate, key or authority of the upstream ${name} cannot be used`, { cause })
   }

@@ -1,3 +1,4 @@
+import { createContext } from './attempt.ts'
 import { Roster } from './roster.ts'
 import { Forwarding, Upgrading } from './sending.ts'
 import type { Upstream, UpstreamOptions, UpstreamRequest, UpstreamStats } from './upstream.ts'
@@ -17,6 +18,10 @@ export function openUpstream(options: UpstreamOptions): Upstream {
     upgrade(request) {
       const asGet: UpstreamRequest = { ...request, method: 'GET', body: null }
       return new Promise((resolve, reject) => new Upgrading(asGet, ways, { resolve, reject }).begin())
+    },
+    renewCertificates(certificates) {
+      const context = createContext(name, certificates)
+      for (const member of roster.members) member.renewContext(context)
     },
     stats: () => sumOf(roster),
     servers: () =>

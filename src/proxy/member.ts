@@ -1,5 +1,6 @@
+import type { SecureContext } from 'node:tls'
 import type { AddressBook } from './address-book.ts'
-import { type Server, serverOptions } from './attempt.ts'
+import { type Server, type ServerTls, serverOptions } from './attempt.ts'
 import { type Candidate, hashOf } from './balance.ts'
 import { startHealthChecks } from './health-checks.ts'
 import { LeanServer } from './lean-server.ts'
@@ -20,6 +21,7 @@ export class Member implements Candidate, AsyncDisposable {
   /** For what asks for a change of the protocol. */
   readonly upgrader: Server
   readonly #book: AddressBook | undefined
+  readonly #tls: ServerTls | undefined
   readonly #stopChecks: () => void = () => undefined
 
   constructor(origin: string, options: UpstreamOptions, onState: (state: ServerState) => void) {
@@ -27,6 +29,7 @@ export class Member implements Candidate, AsyncDisposable {
     const isLean = options.implementation !== 'undici' && !own.address.isTls
     this.address = own.address
     this.#book = own.book
+    this.#tls = own.tls
     this.ownHost = options.passHost === false ? own.address.authority : undefined
     this.seed = hashOf(own.address.origin)
     this.standing = new Standing({ server: own.address.label, thresholds: options.health ?? NEVER_CHECKED, onState })
@@ -36,6 +39,11 @@ export class Member implements Candidate, AsyncDisposable {
       const { standing } = this
       this.#stopChecks = startHealthChecks(this.forwarder, options.health, (cause) => standing.onCheck(cause))
     }
+  }
+
+  /** New connections begin with it; without TLS there are none that could. */
+  renewContext(context: SecureContext): void {
+    if (this.#tls !== undefined) this.#tls.context = context
   }
 
   get load(): number {

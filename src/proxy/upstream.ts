@@ -17,12 +17,16 @@ export interface UpstreamTimeouts {
 }
 
 /** How to know the servers behind `https://`, and be known there. PEM texts; undefined: as if nothing were said. */
-export interface UpstreamTls {
+export interface ShownCertificates {
   /** Whom to believe, in place of the system's authorities. */
   readonly ca: string | undefined
   /** Our certificate with those between it and its authority, and its key. */
   readonly cert: string | undefined
   readonly key: string | undefined
+}
+
+/** The same, with the name under which the servers are known. */
+export interface UpstreamTls extends ShownCertificates {
   /** The name to ask for, and to find in the server's certificate; undefined: the host of the origin. */
   readonly serverName: string | undefined
 }
@@ -217,6 +221,12 @@ export interface Upstream extends AsyncDisposable {
   forward(request: UpstreamRequest): Promise<UpstreamAnswer>
   /** Sends a handshake, always on a new connection. What a 101 says is for the caller to verify. Throws as `forward`. */
   upgrade(request: UpgradeRequest): Promise<UpgradeAnswer>
+  /**
+   * Shows and believes these from now on, on new connections; those that stand go on.
+   *
+   * @throws {Error} for certificates that OpenSSL does not take; nothing has changed then.
+   */
+  renewCertificates(certificates: ShownCertificates): void
   stats(): UpstreamStats
   servers(): readonly ServerStats[]
 }

@@ -21,7 +21,7 @@ export interface CertificateFiles {
 
 /** How a listener speaks TLS. */
 export interface TlsSettings {
-  /** The first is shown to clients that name no host, or one that none is for. At least one. */
+  /** The first is shown to clients that name no host, or one that none is for. At least one, but where none is to be shown. */
   readonly certificates: readonly CertificateFiles[]
   /** Clients are asked for a certificate by these authorities; undefined = they are not asked. */
   readonly clientCa: { readonly name: string; readonly file: string; readonly isRequired: boolean } | undefined
