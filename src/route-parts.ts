@@ -54,6 +54,7 @@ function compileRoute(config: Config, route: RouteConfig, parts: RouteParts): Ro
     onDeny,
     onStoreError,
     maxBodyBytes,
+    keepPost,
     websocket,
   } = route
   const pathRewrite = pathRewriteOf(route)
@@ -67,6 +68,7 @@ function compileRoute(config: Config, route: RouteConfig, parts: RouteParts): Ro
     onDeny,
     onStoreError,
     maxBodyBytes,
+    keepPost,
     websocket,
     decide: compileAccess(access, config.session.authKey),
     login: createLogin(route.login),

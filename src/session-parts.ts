@@ -4,6 +4,7 @@ import type { Config, SessionConfig } from './config/config.ts'
 import type { ExpiryRules } from './django/expiry.ts'
 import { createSessionCodec, type SessionCodec } from './django/session-data.ts'
 import type { Clock } from './lib/clock.ts'
+import { createSealedBox, type SealedBox } from './lib/sealed-box.ts'
 import { openSecretFile } from './lib/secret-file.ts'
 import { type LocalCacheObserver, openLocalCache, openNotices } from './local-cache-parts.ts'
 import { createSessionCookie, type SessionCookie } from './sessions/cookie.ts'
@@ -33,6 +34,8 @@ export interface SessionParts {
   readonly codec: SessionCodec
   readonly identity: IdentityRules
   readonly publicId: (key: string) => string
+  /** For forms that browsers keep until after a login. */
+  readonly formBox: SealedBox
   /** Undefined where `session.user_id` does not say whose a session is. Not guarded: for somebody who waits as long as it takes. */
   readonly userSessions: UserSessions | undefined
 }
@@ -100,6 +103,7 @@ export async function openSessionParts(config: Config, options: SessionPartsOpti
     codec,
     identity,
     publicId: createPublicId(keys.secretKey),
+    formBox: createSealedBox([keys.secretKey, ...keys.secretKeyFallbacks], 'sessiongate/kept-post'),
     userSessions:
       session.userId === undefined ? undefined : createUserSessions(bare, userIdOf(session.userId), indexed),
   }

@@ -6,7 +6,10 @@ import { compileRoutes, jwksText, signingKeySpecs } from './route-parts.ts'
 import { compileLoginGuard, createLogin, type LoginRules } from './rules/login.ts'
 import { compileRouteTable } from './rules/route-table.ts'
 import { compileErrorPages, type ErrorPages } from './server/error-pages.ts'
+import { createFormKeeping } from './server/form-keeping.ts'
+import { createFormReturn } from './server/form-return.ts'
 import { createHttpsRedirect } from './server/https-redirect.ts'
+import { KeptFormCookies } from './server/kept-form-cookies.ts'
 import { createLocalEndpoints } from './server/local-endpoints.ts'
 import { createPipeline, createPlaceReader, type Pipeline } from './server/pipeline.ts'
 import type { Route } from './server/route.ts'
@@ -39,6 +42,18 @@ export function wire(config: Config, { sessions, generatedKey, onRoute, upstream
   const errorPages = compileErrorPages(config.errorPages)
   const table = compileRouteTable(routes, config.hosts)
   const isTrusted = compileTrust(config.trustedProxies)
+  const cookieRules = { cookieName: cookie.name, duplicateCookies: config.session.duplicateCookies }
+  const forms = new KeptFormCookies(sessions.formBox)
+  const returnForm = createFormReturn({
+    cookies: forms,
+    sessions: store,
+    cookie: cookie.options,
+    cookieRules,
+    identity,
+    routes: table,
+    errorPages,
+    clock: systemClock,
+  })
   const pipeline = createPipeline({
     sessions: store,
     cookie,
@@ -55,13 +70,15 @@ export function wire(config: Config, { sessions, generatedKey, onRoute, upstream
     isTrusted,
     onRoute,
     errorPages,
+    keepForm: createFormKeeping({ cookies: forms, clock: systemClock }),
     letsPreflightsThrough: config.routes.some(({ corsPreflight }) => corsPreflight === 'allow'),
     localEndpoints: createLocalEndpoints({
       jwks: jwksText(config, keys),
       sessions: store,
       cookie,
-      cookieRules: { cookieName: cookie.name, duplicateCookies: config.session.duplicateCookies },
+      cookieRules,
       afterLogout: config.login.url,
+      returnForm: config.routes.some(({ keepPost }) => keepPost !== undefined) ? returnForm : undefined,
     }),
   })
   return {

@@ -268,6 +268,8 @@ export interface RouteConfig {
   readonly rewrite: RewriteConfig
   /** Of a request body; `undefined` = no limit, which is the default: bodies are streamed, never kept. */
   readonly maxBodyBytes: number | undefined
+  /** Of forms that are kept until after a login; `undefined` = none is kept. */
+  readonly keepPost: KeepPostConfig | undefined
   /** `undefined` = `websocket: false`. */
   readonly websocket: WebsocketConfig | undefined
 }
@@ -299,6 +301,12 @@ export interface RouteHeadersConfig {
   readonly request: ReadonlyMap<string, string>
   /** Header name to value, sent to the browser. */
   readonly response: ReadonlyMap<string, string>
+}
+
+export interface KeepPostConfig {
+  /** Of a form as it is kept: compressed, sealed, and text. */
+  readonly maxBytes: number
+  readonly lifetimeMs: number
 }
 
 export interface WebsocketConfig {

@@ -201,6 +201,7 @@ function resolveRoute(file: FileConfig, route: FileRoute): RouteConfig {
     },
     rewrite: resolveRewrite(route.rewrite),
     maxBodyBytes: route.limits.body,
+    keepPost: route.keep_post && { maxBytes: route.keep_post.max, lifetimeMs: route.keep_post.for },
     websocket:
       route.websocket === false
         ? undefined

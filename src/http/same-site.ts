@@ -24,6 +24,19 @@ export function isCrossSite(method: string, raw: RawHeaders, ownOrigin: string):
 }
 
 /**
+ * True if a page of the own origin caused the request, by what the browser says of it and a page cannot forge:
+ * `Sec-Fetch-Site`, else `Origin`. Where a browser says neither, nobody knows, and that is a no.
+ *
+ * @param ownOrigin as `ForwardedFacts.origin`
+ */
+export function isFromOwnPage(raw: RawHeaders, ownOrigin: string): boolean {
+  const sites = headerValues(raw, 'sec-fetch-site')
+  if (sites.length > 0) return sites.every((site) => site === 'same-origin')
+  const [origin, ...others] = headerValues(raw, 'origin').map(parseOrigin)
+  return origin !== undefined && others.length === 0 && origin === parseOrigin(ownOrigin)
+}
+
+/**
  * True if the `Origin` of a WebSocket handshake is ours or one that the operator allows. No CORS stands between a page
  * and a foreign WebSocket, and the browser sends its cookies along; this comparison is all there is. `null`, several
  * values and what is no origin are refused.

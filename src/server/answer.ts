@@ -126,20 +126,26 @@ function allowed({ facts }: GatewayError): readonly string[] {
 
 /** Everything in it is from closed sets but the request id, which is ours or checked where it was read, and what is escaped. */
 function page(visit: Visit, error: GatewayError, { title, login, reasons }: ErrorExtra & { title: string }): string {
+  const body = `<h1>${title}</h1>
+<p>The request ended with status ${error.status}, <code>${error.code}</code>.</p>
+${reasons === undefined ? '' : causes(reasons, login)}<p>If you ask for help, name this id: <code>${visit.exchange.requestId}</code></p>
+`
+  return ownPage(`${error.status} ${title}`, body)
+}
+
+/** A whole page in the gateway's own dress. Both are HTML. */
+export function ownPage(title: string, body: string): string {
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${error.status} ${title}</title>
+<title>${title}</title>
 <style>
   body { font: 1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 15vh auto; padding: 0 1rem; color: #1b1f24; background: #fff }
   h1 { font-size: 1.35rem } p { color: #57606a } code { font-size: .85rem }
   @media (prefers-color-scheme: dark) { body { color: #e6edf3; background: #0d1117 } p { color: #8b949e } }
 </style>
-<h1>${title}</h1>
-<p>The request ended with status ${error.status}, <code>${error.code}</code>.</p>
-${reasons === undefined ? '' : causes(reasons, login)}<p>If you ask for help, name this id: <code>${visit.exchange.requestId}</code></p>
-</html>
+${body}</html>
 `
 }
 
@@ -154,6 +160,7 @@ function listItem(text: string): string {
   return `  <li>${escaped(text)}</li>\n`
 }
 
-function escaped(text: string): string {
+/** Text as it may stand in HTML, also within quotes. */
+export function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }

@@ -6,6 +6,8 @@ import type { SessionCookie } from '../sessions/cookie.ts'
 import type { SessionStore } from '../sessions/session-store.ts'
 import { type Answer, localAnswer } from './answer.ts'
 import { eraseCookie } from './descent.ts'
+import type { FormReturn } from './form-return.ts'
+import { KEPT_FORM_PATH } from './kept-form-cookies.ts'
 import { type CookieRules, readSessionCookie } from './session-lookup.ts'
 import type { Place, Visit } from './visit.ts'
 
@@ -20,6 +22,8 @@ export interface LocalEndpointsParts {
   readonly cookieRules: CookieRules
   /** Where a person goes after a log-out. */
   readonly afterLogout: string
+  /** Undefined where no route keeps forms. */
+  readonly returnForm: FormReturn | undefined
 }
 
 /** One of our own addresses, asked by one request. */
@@ -38,7 +42,7 @@ export interface LocalEndpoints {
   find(visit: Visit, place: Place): LocalEndpoint | undefined
 }
 
-/** The document of the public keys, and the log-out. */
+/** The document of the public keys, the log-out, and the way back for forms. */
 export function createLocalEndpoints(parts: LocalEndpointsParts): LocalEndpoints {
   return {
     find(visit, place) {
@@ -47,6 +51,8 @@ export function createLocalEndpoints(parts: LocalEndpointsParts): LocalEndpoints
           return { methods: ['GET', 'HEAD'], status: 200, run: async () => jwks(visit) }
         case LOGOUT_PATH:
           return { methods: ['POST'], status: 303, location: parts.afterLogout, run: () => logout(visit, place) }
+        case KEPT_FORM_PATH:
+          return parts.returnForm && keptForm(visit, place, parts.returnForm)
         default:
           return undefined
       }
@@ -81,6 +87,15 @@ export function createLocalEndpoints(parts: LocalEndpointsParts): LocalEndpoints
     if (!isPageNavigation(visit.method, visit.raw)) return localAnswer(204, ['Vary', 'Cookie', ...cookieLines])
     return localAnswer(303, ['Location', parts.afterLogout, 'Vary', 'Cookie', ...cookieLines])
   }
+}
+
+function keptForm(visit: Visit, place: Place, answer: FormReturn): LocalEndpoint {
+  const methods = ['GET', 'HEAD', 'POST']
+  async function run(): Promise<Answer> {
+    allowOnly(visit, methods)
+    return await answer(visit, place)
+  }
+  return { methods, status: visit.method === 'POST' ? 307 : 200, run }
 }
 
 function allowOnly(visit: Visit, methods: readonly string[]): void {

@@ -14,6 +14,7 @@ import type { Answer } from './answer.ts'
 import { type AscentParts, createAscent } from './ascent.ts'
 import { Descent, type DescentParts } from './descent.ts'
 import type { ErrorPages } from './error-pages.ts'
+import type { KeepForm } from './form-keeping.ts'
 import { sendUp } from './forwarding.ts'
 import type { LocalEndpoints } from './local-endpoints.ts'
 import { createPreflightRoutes, type PreflightParts } from './preflight-routes.ts'
@@ -36,6 +37,8 @@ export interface PipelineParts extends DescentParts, SessionLookupParts, AscentP
   readonly onRoute: (routeId: string) => void
   readonly localEndpoints: LocalEndpoints
   readonly errorPages: ErrorPages
+  /** What a request that is refused ends in, where its form is worth keeping. */
+  readonly keepForm: KeepForm
 }
 
 export interface Pipeline {
@@ -109,7 +112,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       const admitted = admit(visit)
       const admission = admitted instanceof Promise ? await admitted : admitted
       if (admission.kind === 'local') return await admission.endpoint.run()
-      if (admission.kind === 'answer') return admission.answer
+      if (admission.kind === 'answer') return parts.keepForm(visit, admission.answer)
       const answer = await sendUp(visit, admission)
       return descent.descend(visit, admission.route, answer)
     },

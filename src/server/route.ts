@@ -38,6 +38,8 @@ export interface Route extends RoutedRule {
   readonly permission: Permission
   /** Undefined = no limit. */
   readonly maxBodyBytes: number | undefined
+  /** Forms that come from nobody are kept until after the login, within these bounds; undefined = none is. */
+  readonly keepPost: { readonly maxBytes: number; readonly lifetimeMs: number } | undefined
   /** Undefined = upgrades are refused. */
   readonly websocket: { readonly origins: readonly string[]; readonly idleMs: number } | undefined
 }

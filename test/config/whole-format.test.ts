@@ -77,6 +77,7 @@ test('a route has all that it says, and what its upstream says', () => {
     },
     rewrite: { stripPrefix: '', addPrefix: '', location: true, cookiePath: true, cookieDomains: new Map() },
     maxBodyBytes: 10 * 1024 * 1024,
+    keepPost: undefined,
     websocket: { origins: [], idleMs: 300_000 },
   })
   assert.deepEqual(loaded.config.ownHeaders, ['X-User-Name', 'X-Env'])

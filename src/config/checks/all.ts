@@ -4,6 +4,7 @@ import type { Check } from './context.ts'
 import { checkCookie } from './cookie.ts'
 import { warnOfExposure } from './exposure.ts'
 import { checkHeaders } from './headers.ts'
+import { checkKeepPost } from './keep-post.ts'
 import { checkListeners } from './listeners.ts'
 import { checkLocalCache } from './local-cache.ts'
 import { checkLogin } from './login.ts'
@@ -34,6 +35,7 @@ export const checks: readonly Check[] = [
   checkReachability,
   checkRewrites,
   checkLogin,
+  checkKeepPost,
   warnOfExposure,
   warnOfStores,
 ]

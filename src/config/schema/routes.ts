@@ -60,6 +60,13 @@ const limits = mapping({
     .describe('Of a request body; null = no limit, the default: bodies are streamed'),
 })
 
+const keepPost = mapping({
+  max: size(512, 12 * 1024)
+    .prefault('3KiB')
+    .describe('Of the form, compressed and sealed, in cookies; at most 12KiB. What is larger is not kept'),
+  for: duration({ max: '1h' }).prefault('15m').describe('How long it is kept'),
+})
+
 const websocket = z.union(
   [
     z.literal(false),
@@ -93,6 +100,9 @@ export const routes = list(
     writeback: writeback.optional().describe('Narrows the upstream’s'),
     headers: headers.prefault({}).describe('Headers that the gateway sets'),
     rewrite: rewrite.prefault({}).describe('Another path for the app than for the browser'),
+    keep_post: keepPost
+      .optional()
+      .describe('Keep a form that was sent after the session had ended, and offer to send it again after the login'),
     limits: limits.prefault({}).describe('Bounds of a request'),
     websocket: websocket.prefault({}).describe('false = no WebSockets'),
   }),

@@ -93,6 +93,7 @@ test('the smallest file has every default', async () => {
         headers: { session: new Map(), request: new Map(), response: new Map() },
         rewrite: { stripPrefix: '', addPrefix: '', location: true, cookiePath: true, cookieDomains: new Map() },
         maxBodyBytes: undefined,
+        keepPost: undefined,
         websocket: { origins: [], idleMs: 300_000 },
       },
     ],

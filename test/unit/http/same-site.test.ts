@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isCrossSite, isSameOrigin, parseOrigin } from '../../../src/http/same-site.ts'
+import { isCrossSite, isFromOwnPage, isSameOrigin, parseOrigin } from '../../../src/http/same-site.ts'
 
 const own = 'https://app.example'
 
@@ -32,6 +32,30 @@ const requests: [why: string, method: string, raw: string[], isCross: boolean][]
 for (const [why, method, raw, isCross] of requests) {
   test(`${method} ${JSON.stringify(raw)} is ${isCross ? '' : 'not '}cross-site: ${why}`, () => {
     assert.equal(isCrossSite(method, raw, own), isCross)
+  })
+}
+
+const pages: [why: string, raw: string[], isOwn: boolean][] = [
+  ['the browser says so', ['Sec-Fetch-Site', 'same-origin'], true],
+  [
+    'what a browser says of the page outranks an origin that it hides',
+    ['Sec-Fetch-Site', 'same-origin', 'Origin', 'null'],
+    true,
+  ],
+  ['a sibling host', ['Sec-Fetch-Site', 'same-site', 'Origin', own], false],
+  ['another site', ['Sec-Fetch-Site', 'cross-site', 'Origin', own], false],
+  ['no page', ['Sec-Fetch-Site', 'none'], false],
+  ['two values', ['Sec-Fetch-Site', 'same-origin', 'Sec-Fetch-Site', 'cross-site'], false],
+  ['an older browser', ['Origin', own], true],
+  ['an older browser, elsewhere', ['Origin', 'https://evil'], false],
+  ['another port', ['Origin', 'https://app.example:8443'], false],
+  ['null', ['Origin', 'null'], false],
+  ['two origins', ['Origin', own, 'Origin', own], false],
+  ['nobody says anything', [], false],
+]
+for (const [why, raw, isOwn] of pages) {
+  test(`${JSON.stringify(raw)} is ${isOwn ? '' : 'not '}from an own page: ${why}`, () => {
+    assert.equal(isFromOwnPage(raw, own), isOwn)
   })
 }
 
