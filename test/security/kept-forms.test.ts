@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { bodyOf, createFormBrowser, type FormBrowser, type Sending } from '../support/form-browser.ts'
 import { formApp, formConfig } from '../support/form-stage.ts'
 import { connectRaw } from '../support/raw-client.ts'
-import { openStage, rowsOf, type Stage } from './stage.ts'
+import { openRows, openStage, rowsOf, type Stage } from './stage.ts'
 
 const kept = '/.sessiongate/kept-post'
 const toKept = '/login?next=%2F.sessiongate%2Fkept-post%3Fback%3D%252Fedit%253Fid%253D7'
@@ -279,6 +279,31 @@ describe('forms that are kept until after the login', () => {
     const page = await browse().post('/save?id=7', body)
     const length = page.setCookies.join('').length
     assert.ok(length > 2_900 && page.headBytes < 4_096, `${length}, ${page.headBytes}`)
+  })
+
+  test('while the store is down it stays where it is', async () => {
+    const browser = await withKeptForm()
+    const database = openRows(stage.gateway.folder)
+    database.exec('ALTER TABLE django_session RENAME TO elsewhere')
+    const down = await browser.open(kept)
+    database.exec('ALTER TABLE elsewhere RENAME TO django_session')
+    database.close()
+    assert.deepEqual([down.status, down.location, down.setCookies], [503, undefined, []])
+    const deadlineMs = performance.now() + 10_000
+    while ((await browser.open(kept)).status !== 200) assert.ok(performance.now() < deadlineMs)
+  })
+
+  test('nothing of it stands in the log', async () => {
+    const browser = await withKeptForm('/save?id=7', 'text=c4n4ry')
+    const cookie = await browser.cookiesFor(kept)
+    await browser.open(kept)
+    await browser.post(kept, 'text=c4n4ry')
+    await browser.open('/last')
+    await stage.gateway.logged('the last request', (line) => line['url.path'] === '/last')
+    const log = JSON.stringify(stage.gateway.log) + stage.gateway.stderr()
+    for (const secret of ['c4n4ry', 't0ken', ...cookie.split('; ').map((pair) => pair.slice(pair.indexOf('=') + 1))]) {
+      assert.ok(secret.length >= 5 && !log.includes(secret), secret)
+    }
   })
 
   test('other methods are told which ones there are, and without keep_post the address is the app’s', async () => {
