@@ -57,6 +57,16 @@ export async function explainRequest(config: Config, question: Question): Promis
     clock: systemClock,
   })
   await using _engine = sessions.engine
+  return await explainWith(config, question, sessions)
+}
+
+/**
+ * The same, with sessions that are open already.
+ *
+ * @throws {Error} when no session has that public id.
+ */
+export async function explainWith(config: Config, question: Question, sessions: SessionParts): Promise<Explanation> {
+  const isAnonymous = question.sessionId === undefined
   const needsKey = config.signing.keys.generated
   const generatedKey = needsKey ? (isAnonymous ? 'x'.repeat(64) : await readGeneratedSigningKey()) : undefined
   const wired = wire(config, { sessions, generatedKey, upstreams: nameUpstreams(config), onRoute: () => undefined })
@@ -132,7 +142,7 @@ function withoutIndex(config: Config): Config {
 }
 
 async function keyOf(sessions: SessionParts, id: string): Promise<string> {
-  const entry = await findByPublicId(sessions, id)
+  const entry = await findByPublicId({ engine: sessions, publicId: sessions.publicId }, id)
   if (entry !== undefined) return entry.key
   const half = sessions.engine.lists ? '' : ', as far as the store can say what it holds'
   throw new Error(`no session has the public id ${id}${half}`)

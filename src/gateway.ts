@@ -1,13 +1,17 @@
 import type { ReadyReport } from './admin/operator-listener.ts'
 import type { Config } from './config/config.ts'
 import { publicHash } from './config/fingerprint.ts'
+import { ConfigSnapshot } from './config/snapshot.ts'
+import { type ConfigSource, createGatewayOperations, type GatewayOperations } from './gateway-operations.ts'
 import { type Generation, type House, openGeneration } from './generation.ts'
 import { createChunkMeter } from './lib/chunk-memory.ts'
+import { systemClock } from './lib/clock.ts'
 import { explainRuntime } from './lib/runtime-floor.ts'
 import { Shares } from './lib/shares.ts'
 import { createLineLimit } from './observe/line-limit.ts'
 import { type OpenLog, openLog } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
+import { createRequestTail } from './observe/request-tail.ts'
 import { OperatorFront } from './operator-front.ts'
 import { PublicFront } from './public-front.ts'
 import { openReloader, type ReadConfig, type Reloader, type ReloadParts } from './reloading.ts'
@@ -76,6 +80,8 @@ class RunningGateway implements Gateway {
   readonly #house: House
   readonly #public: PublicFront
   readonly #operators: OperatorFront
+  readonly #operations: GatewayOperations
+  #source: ConfigSource | undefined
   #generation: Generation | undefined
   /** Generations whose last requests are under way. */
   readonly #leaving = new Set<Generation>()
@@ -89,6 +95,7 @@ class RunningGateway implements Gateway {
       config: configInfo(config),
       droppedLogLines: () => log.droppedLines,
     })
+    const tail = createRequestTail(systemClock)
     this.log = log
     this.#house = {
       log,
@@ -98,6 +105,7 @@ class RunningGateway implements Gateway {
       upstreams: new Shares(),
       watchCertificates: createUpstreamCertificateWatch({ log, metrics }),
       onChunk: createChunkMeter(),
+      tail,
       mayLogRefused: createLineLimit({
         ...REFUSALS_LOGGED,
         onLeftOut: (count) => log.warn('requests refused by the parser, not each is told', { count }),
@@ -109,7 +117,22 @@ class RunningGateway implements Gateway {
       openTls: createTlsOpener({ log, metrics }),
       isTrusted: (address) => this.#current.isTrusted(address),
     })
-    this.#operators = new OperatorFront({ metrics: () => metrics.text(), isReady: () => this.#readiness() })
+    this.#operations = createGatewayOperations({
+      version,
+      startedAt: systemClock(),
+      current: () => this.#current,
+      addresses: () => this.addresses,
+      readiness: () => this.#readiness(),
+      watchRequests: (listener) => tail.watch(listener),
+      source: () => this.#source,
+    })
+    this.#operators = new OperatorFront({
+      metrics: () => metrics.text(),
+      isReady: () => this.#readiness(),
+      operations: this.#operations,
+      version,
+      log,
+    })
   }
 
   get addresses(): readonly string[] {
@@ -141,8 +164,8 @@ class RunningGateway implements Gateway {
     }
   }
 
-  followConfig(first: ReadConfig, read: ReloadParts['read']): Promise<Reloader> {
-    return openReloader({
+  async followConfig(first: ReadConfig, read: ReloadParts['read']): Promise<Reloader> {
+    const reloader = await openReloader({
       first,
       read,
       log: this.log,
@@ -152,6 +175,9 @@ class RunningGateway implements Gateway {
       },
       onEnd: (isSuccess) => this.#house.metrics.reloads.ended(isSuccess),
     })
+    const [path = ''] = first.snapshot.files.keys()
+    this.#source = { path, read: () => read(new ConfigSnapshot()), reload: () => reloader.reload() }
+    return reloader
   }
 
   /** The first line on stdout is the one that supervisors and tests wait for; warnings come after it. */
@@ -190,6 +216,7 @@ class RunningGateway implements Gateway {
     this.cut()
     await this.#public[Symbol.asyncDispose]()
     await this.#operators[Symbol.asyncDispose]()
+    await this.#operations[Symbol.asyncDispose]()
     const generations = [...this.#leaving, this.#generation].filter((generation) => generation !== undefined)
     for (const generation of generations) await generation[Symbol.asyncDispose]()
     await this.log[Symbol.asyncDispose]()

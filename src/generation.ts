@@ -10,6 +10,7 @@ import type { Exchange } from './observe/exchange.ts'
 import { failureFields } from './observe/failure.ts'
 import type { OpenLog } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
+import type { RequestTail } from './observe/request-tail.ts'
 import { type OpenSessions, openSessions } from './open-sessions.ts'
 import type { ServerState } from './proxy/standing.ts'
 import type { Upstream } from './proxy/upstream.ts'
@@ -36,6 +37,8 @@ export interface House {
   readonly upstreams: Shares<Upstream>
   readonly watchCertificates: UpstreamCertificateWatch
   readonly onChunk: ChunkMeter
+  /** For those who watch requests. */
+  readonly tail: Pick<RequestTail, 'tell'>
   /** Whether a refusal by the parser may have its line. */
   readonly mayLogRefused: () => boolean
   readonly isDraining: () => boolean
@@ -104,7 +107,7 @@ interface HandlerParts {
 }
 
 function createHandlersFor(config: Config, house: House, parts: HandlerParts): Generation['handlersFor'] {
-  const { log, metrics, onChunk, mayLogRefused, isDraining } = house
+  const { log, metrics, onChunk, mayLogRefused, isDraining, tail } = house
   const { wired, sessions, occupancy } = parts
   const accessLog = createAccessLog({ log, isEnabled: config.logging.access })
   const common = {
@@ -117,6 +120,7 @@ function createHandlersFor(config: Config, house: House, parts: HandlerParts): G
     record(exchange: Exchange) {
       metrics.recordExchange(exchange)
       accessLog(exchange)
+      tail.tell(exchange)
     },
     recordRefused(exchange: Exchange) {
       metrics.recordExchange(exchange)

@@ -1,11 +1,19 @@
+import { type AdminApi, createAdminApi } from './admin/api.ts'
+import type { Operations } from './admin/operations.ts'
 import { type OperatorListener, openOperatorListener, type ReadyReport } from './admin/operator-listener.ts'
 import type { Config } from './config/config.ts'
+import type { ListenAddress } from './lib/listening.ts'
+import { failureFields } from './observe/failure.ts'
+import type { Log } from './observe/log.ts'
 import { addressKeys } from './public-front.ts'
 
-/** What an operator is told. */
+/** What an operator is told, and what he may do. */
 export interface OperatorSources {
   readonly metrics: () => Promise<string>
   readonly isReady: () => Promise<ReadyReport>
+  readonly operations: Operations
+  readonly version: string
+  readonly log: Log
 }
 
 /** The operator's listeners of another configuration, those of the present one among them where it has the same. */
@@ -35,18 +43,38 @@ export class OperatorFront implements AsyncDisposable {
     const listens = [admin?.listen, probes?.listen].filter((listen) => listen !== undefined)
     for (const [key, { address }] of addressKeys(listens)) {
       const open = this.#open.get(key)
-      wanted.set(key, open ?? stack.use(await openOperatorListener({ ...this.#sources, address, isLive: () => true })))
+      wanted.set(key, open ?? stack.use(await this.#listen(address)))
     }
+    const adminKey = admin && [...wanted.keys()][0]
+    const api = admin?.token === undefined ? undefined : this.#createApi(admin.token.reveal())
     const opened = stack.move()
     return {
       commit: () => {
         opened.move()
         const before = this.#open
         this.#open = wanted
+        for (const [key, listener] of wanted) listener.useApi(key === adminKey ? api : undefined)
         for (const [key, listener] of before) if (!wanted.has(key)) void listener[Symbol.asyncDispose]()
       },
       [Symbol.asyncDispose]: () => opened.disposeAsync(),
     }
+  }
+
+  #listen(address: ListenAddress): Promise<OperatorListener> {
+    const { metrics, isReady } = this.#sources
+    return openOperatorListener({ address, metrics, isReady, isLive: () => true })
+  }
+
+  #createApi(token: string): AdminApi {
+    const { operations, version, log } = this.#sources
+    return createAdminApi({
+      operations,
+      token,
+      version,
+      onAudit: ({ event, peer, outcome, asked }) =>
+        log.info('audit', { event, 'network.peer.address': peer, outcome, asked, actor: 'admin.token' }),
+      onFailure: (error) => log.error('an operator’s request failed', failureFields(error)),
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -26,10 +26,13 @@ export interface ReloadParts {
   readonly watch?: Pick<FileWatchOptions, 'pollMs' | 'settleMs'>
 }
 
+/** `error` is why the one before stays. */
+export type ReloadOutcome = { readonly isTaken: true } | { readonly isTaken: false; readonly error: unknown }
+
 /** Takes changed configurations. Disposing waits for the one that is being taken. */
 export interface Reloader extends AsyncDisposable {
   /** Reads the configuration again, even if nothing has changed; resolves when it is in force, or refused. Never rejects. */
-  reload(): Promise<void>
+  reload(): Promise<ReloadOutcome>
 }
 
 /** How long files must stay as they are until they are believed: who writes one bit by bit has them half at first. */
@@ -56,7 +59,7 @@ class ConfigReloader implements Reloader {
   #last: ConfigSnapshot
   #paths: readonly string[]
   #watch: AsyncDisposable | undefined
-  #running: Promise<void> = Promise.resolve()
+  #running: Promise<ReloadOutcome> = Promise.resolve({ isTaken: true })
   #isClosed = false
 
   constructor(parts: ReloadParts) {
@@ -72,7 +75,7 @@ class ConfigReloader implements Reloader {
     if (!(await this.#parts.first.snapshot.isCurrent())) void this.#queue(true)
   }
 
-  reload(): Promise<void> {
+  reload(): Promise<ReloadOutcome> {
     return this.#queue(false)
   }
 
@@ -88,15 +91,15 @@ class ConfigReloader implements Reloader {
     this.#watch = await openFileWatch({ ...watch, paths: this.#paths, onChange: () => void this.#queue(true) })
   }
 
-  #queue(onlyIfChanged: boolean): Promise<void> {
+  #queue(onlyIfChanged: boolean): Promise<ReloadOutcome> {
     this.#running = this.#running.then(() => this.#take(onlyIfChanged))
     return this.#running
   }
 
-  async #take(onlyIfChanged: boolean): Promise<void> {
-    if (this.#isClosed) return
+  async #take(onlyIfChanged: boolean): Promise<ReloadOutcome> {
+    if (this.#isClosed) return { isTaken: false, error: new Error('the gateway is shutting down') }
     // Told twice of one change.
-    if (onlyIfChanged && (await this.#last.isCurrent())) return
+    if (onlyIfChanged && (await this.#last.isCurrent())) return { isTaken: true }
     const { log, apply, onEnd } = this.#parts
     try {
       const read = await this.#readSteady()
@@ -115,10 +118,12 @@ class ConfigReloader implements Reloader {
         onEnd(true)
       }
       this.#isRefused = false
+      return { isTaken: true }
     } catch (error) {
       this.#isRefused = true
       log.error('configuration not reloaded, the one before stays in force', refusalFields(error))
       onEnd(false)
+      return { isTaken: false, error }
     }
   }
 

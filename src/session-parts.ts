@@ -8,7 +8,7 @@ import { createSealedBox, type SealedBox } from './lib/sealed-box.ts'
 import { openSecretFile } from './lib/secret-file.ts'
 import { type LocalCacheObserver, openLocalCache, openNotices } from './local-cache-parts.ts'
 import { createSessionCookie, type SessionCookie } from './sessions/cookie.ts'
-import type { SessionEngine } from './sessions/engine.ts'
+import type { SessionEngine, SessionEntry } from './sessions/engine.ts'
 import type { CacheLookup } from './sessions/engines/cached-db.ts'
 import { type GuardedEngine, guardEngine, type StoreState } from './sessions/guarded-engine.ts'
 import { createIndexedEngine, type IndexedEngine } from './sessions/indexed-engine.ts'
@@ -38,6 +38,12 @@ export interface SessionParts {
   readonly formBox: SealedBox
   /** Undefined where `session.user_id` does not say whose a session is. Not guarded: for somebody who waits as long as it takes. */
   readonly userSessions: UserSessions | undefined
+  /** The same, told to whoever keeps or watches the sessions here; for a gateway that serves. */
+  readonly users: UserSessions | undefined
+  /** Every session, for as long as it takes to read them. */
+  readonly entries: () => AsyncIterable<SessionEntry>
+  /** Whose a session is; undefined where `session.user_id` does not say. */
+  readonly userIdOf: UserIdOf | undefined
 }
 
 /** The secret that signs assertions where the configuration names no keys; made if there is none yet. */
@@ -96,16 +102,22 @@ export async function openSessionParts(config: Config, options: SessionPartsOpti
     authKey: session.authKey,
     ...(session.userId === undefined ? {} : { userId: session.userId.split('.') }),
   }
+  const store = new SessionStore({ engine, expiry, identity, maxAgeMs: session.maxAgeMs, clock })
+  const entries = () => bare.entries()
+  const ofUser = session.userId === undefined ? undefined : userIdOf(session.userId)
   return {
     engine,
-    store: new SessionStore({ engine, expiry, identity, maxAgeMs: session.maxAgeMs, clock }),
+    store,
     cookie: createSessionCookie(session.cookie, expiry),
     codec,
     identity,
     publicId: createPublicId(keys.secretKey),
     formBox: createSealedBox([keys.secretKey, ...keys.secretKeyFallbacks], 'sessiongate/kept-post'),
-    userSessions:
-      session.userId === undefined ? undefined : createUserSessions(bare, userIdOf(session.userId), indexed),
+    userSessions: ofUser && createUserSessions(bare, ofUser, indexed),
+    users:
+      ofUser && createUserSessions({ entries, transition: (...change) => store.change(...change) }, ofUser, indexed),
+    entries,
+    userIdOf: ofUser,
   }
 }
 

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { isIP } from 'node:net'
 import { addressText, type ListenAddress, listenOn } from '../lib/listening.ts'
+import type { AdminApi } from './api.ts'
 
 /** What `/readyz` tells: a word for each thing that must work. */
 export interface ReadyReport {
@@ -20,6 +21,8 @@ export interface OperatorListenerOptions {
 export interface OperatorListener extends AsyncDisposable {
   /** `host:port`, or the socket's path. */
   readonly address: string
+  /** From now on it serves what is below `/api`; undefined: nothing is there. */
+  useApi(api: AdminApi | undefined): void
 }
 
 interface OperatorAnswer {
@@ -28,15 +31,21 @@ interface OperatorAnswer {
   readonly body: string
 }
 
-/** The operator's listener: `/metrics`, `/livez`, `/readyz`. It changes nothing, so it answers GET and HEAD only. */
+/** The operator's listener: `/metrics`, `/livez`, `/readyz`, which change nothing and answer GET and HEAD only, and `/api`. */
 export async function openOperatorListener(options: OperatorListenerOptions): Promise<OperatorListener> {
+  let api: AdminApi | undefined
   const server = createServer({ maxHeaderSize: 8 * 1024, requestTimeout: 10_000 }, (request, response) => {
     void serve(request, response)
   })
   await listenOn(server, options.address)
   return {
     address: addressText(server, options.address),
+    useApi(next) {
+      api?.close()
+      api = next
+    },
     async [Symbol.asyncDispose]() {
+      api?.close()
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeAllConnections()
       await closed
@@ -44,6 +53,8 @@ export async function openOperatorListener(options: OperatorListenerOptions): Pr
   }
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (api !== undefined && isForApi(request) && mayAsk(request, options.address))
+      return await api.serve(request, response)
     const answer = await answerTo(request).catch(() => plain(500, 'the operator listener failed\n'))
     response.writeHead(answer.status, {
       'Content-Type': answer.type,
@@ -56,9 +67,12 @@ export async function openOperatorListener(options: OperatorListenerOptions): Pr
   }
 
   async function answerTo(request: IncomingMessage): Promise<OperatorAnswer> {
-    if (request.method !== 'GET' && request.method !== 'HEAD') return plain(405, 'only GET and HEAD\n')
+    if (isForApi(request) && mayAsk(request, options.address))
+      return plain(404, 'there is no /api without admin.token\n')
+    if (!isForApi(request) && request.method !== 'GET' && request.method !== 'HEAD')
+      return plain(405, 'only GET and HEAD\n')
     if (!isExpectedHost(request, options.address)) return plain(421, 'this host is not served here\n')
-    if (isFromOtherSite(request)) return plain(403, 'not for other sites\n')
+    if (!mayAsk(request, options.address)) return plain(403, 'not for other sites\n')
     switch (request.url?.split('?', 1)[0]) {
       case '/metrics':
         return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await options.metrics() }
@@ -70,6 +84,19 @@ export async function openOperatorListener(options: OperatorListenerOptions): Pr
         return plain(404, '/metrics, /livez and /readyz are here\n')
     }
   }
+}
+
+function isForApi({ url = '' }: IncomingMessage): boolean {
+  return url === '/api' || url.startsWith('/api/') || url.startsWith('/api?')
+}
+
+function mayAsk(request: IncomingMessage, address: ListenAddress): boolean {
+  return isExpectedHost(request, address) && !isFromOtherSite(request) && !isFromOtherOrigin(request)
+}
+
+/** Browsers name the origin of every request that may change something; it must be this one. */
+function isFromOtherOrigin({ headers }: IncomingMessage): boolean {
+  return headers.origin !== undefined && headers.origin !== `http://${headers.host}`
 }
 
 function readyAnswer({ isReady, checks }: ReadyReport): OperatorAnswer {

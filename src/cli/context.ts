@@ -56,7 +56,7 @@ export interface RunningGateway extends AsyncDisposable {
 /** Somebody who takes changed configurations. */
 export interface Following extends AsyncDisposable {
   /** Reads the configuration again, even if nothing has changed. Never rejects. */
-  reload(): Promise<void>
+  reload(): Promise<unknown>
 }
 
 /** What the `sessions` commands need of a configuration's sessions. */

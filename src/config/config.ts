@@ -317,8 +317,10 @@ export interface WebsocketConfig {
 
 export interface AdminConfig {
   readonly listen: ListenConfig
-  /** Accepted, without effect in this version. */
+  /** Opens `/api`; `undefined` = there is none. */
   readonly token: Secret | undefined
+  /** Whether `/api` shows the values in sessions. Default false. */
+  readonly showsValues: boolean
 }
 
 /** A listener for /metrics, /livez and /readyz alone. */

@@ -56,7 +56,9 @@ export function resolveConfig(file: FileConfig, directories: Directories): Confi
     ownHeaders: ownHeaders(file.routes),
     errorPages: new Map(Object.entries(file.error_pages)),
     admin:
-      admin === 'off' || admin.listen === 'off' ? undefined : { listen: listener(admin.listen), token: admin.token },
+      admin === 'off' || admin.listen === 'off'
+        ? undefined
+        : { listen: listener(admin.listen), token: admin.token, showsValues: admin.show_values },
     probes: probes === undefined ? undefined : { listen: listener(probes.listen) },
     logging: file.logging,
     shutdown: { drainMs: file.shutdown.drain, readinessDelayMs: file.shutdown.readiness_delay },

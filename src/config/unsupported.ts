@@ -19,15 +19,8 @@ export const unsupported: readonly Gap[] = [
   },
 ]
 
-const noEffect = 'is accepted, but without effect in this version'
-
 /** Warnings: nothing is less safe without these. */
-export const withoutEffect: readonly Gap[] = [
-  {
-    find: ({ admin }) => when(admin !== 'off' && admin.token !== undefined, ['admin', 'token']),
-    remark: { message: `admin.token ${noEffect}: there is no /api yet`, hint: 'remove it', atKey: true },
-  },
-]
+export const withoutEffect: readonly Gap[] = []
 
 function when(isUsed: boolean, path: Path): Path[] {
   return isUsed ? [path] : []

@@ -28,8 +28,10 @@ export function openUpstream(options: UpstreamOptions): Upstream {
       roster.members.map(({ address, standing }) => ({
         server: address.label,
         isUp: standing.isUp,
+        isDrained: standing.isDrained,
         ejections: standing.ejections,
       })),
+    setDrained: (server, isDrained) => roster.setDrained(server, isDrained),
     [Symbol.asyncDispose]: () => roster[Symbol.asyncDispose](),
   }
 }

@@ -17,7 +17,7 @@ export class Roster implements AsyncDisposable {
     this.members = options.servers.map(
       (origin) =>
         new Member(origin, options, (state) => {
-          this.#isWhole = this.members.every(({ standing }) => standing.isUp)
+          this.#look()
           options.onState?.(state)
         }),
     )
@@ -26,8 +26,8 @@ export class Roster implements AsyncDisposable {
   /**
    * The server for the next attempt of a request, of those that it has not tried yet.
    *
-   * Those that are left out are asked all the same when there is nobody else: a check with a wrong path, or an app that
-   * fails for one browser, must not take the whole site away.
+   * Those that are left out, drained ones too, are asked all the same when there is nobody else: a check with a wrong path,
+   * or an app that fails for one browser, must not take the whole site away.
    *
    * @throws {GatewayError} `ERR_SHUTTING_DOWN`
    */
@@ -45,6 +45,19 @@ export class Roster implements AsyncDisposable {
   /** Whether there is a server that is not one of these. */
   hasOther(tried: readonly Member[]): boolean {
     return this.members.some((member) => !tried.includes(member))
+  }
+
+  /** Takes a server out of the choice, or back in. @returns false if there is no such server. */
+  setDrained(server: string, isDrained: boolean): boolean {
+    const member = this.members.find(({ address }) => address.label === server)
+    if (member === undefined) return false
+    member.standing.isDrained = isDrained
+    this.#look()
+    return true
+  }
+
+  #look(): void {
+    this.#isWhole = this.members.every(({ standing }) => standing.isUp && !standing.isDrained)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -40,6 +40,8 @@ export class Standing {
   readonly #options: StandingOptions
   /** True while neither requests nor checks speak against it. */
   isUp = true
+  /** Its operator wants it to be left alone. */
+  isDrained = false
   ejections = 0
   #failures = 0
   #ejectionsInRow = 0
@@ -56,6 +58,7 @@ export class Standing {
 
   /** Whether requests should go there now, by the monotonic clock. */
   mayServe(nowMs: number): boolean {
+    if (this.isDrained) return false
     if (this.isUp) return true
     return !this.#isUnhealthy && !this.#isOnTrial && nowMs >= this.#ejectedUntilMs
   }

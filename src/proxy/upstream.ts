@@ -184,6 +184,8 @@ export interface ServerStats {
   /** False while it is left out of the choice. */
   readonly isUp: boolean
   /** How often failed requests have put it out so far. */
+  /** Its operator wants it to be left alone. */
+  readonly isDrained: boolean
   readonly ejections: number
 }
 
@@ -229,4 +231,6 @@ export interface Upstream extends AsyncDisposable {
   renewCertificates(certificates: ShownCertificates): void
   stats(): UpstreamStats
   servers(): readonly ServerStats[]
+  /** A drained server gets no new requests while there is another. @returns false if there is none called so. */
+  setDrained(server: string, isDrained: boolean): boolean
 }

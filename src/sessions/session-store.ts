@@ -147,7 +147,14 @@ export class SessionStore implements SessionBacking {
 
   /** Ends the session under that key, whatever is in it. */
   async end(key: string): Promise<void> {
-    this.#settle(key, await this.#options.engine.transition(key, () => ({ kind: 'delete' })))
+    await this.change(key, () => ({ kind: 'delete' }))
+  }
+
+  /** A change by somebody who has no request: whoever watches the session is told. */
+  async change(key: string, decide: (now: SessionData) => Transition): Promise<TransitionResult> {
+    const result = await this.#options.engine.transition(key, decide)
+    this.#settle(key, result)
+    return result
   }
 
   async #create(data: SessionData | undefined, options: SaveOptions): Promise<SaveResult> {

@@ -7,6 +7,7 @@ import type { CheckContext } from './context.ts'
 
 /** What Django's own `check --deploy` asks of SECRET_KEY is 50 characters; below this a key is a word. */
 const SHORT_SECRET_BYTES = 32
+const SHORT_TOKEN_CHARACTERS = 24
 
 /** Secrets that are missing, too short, or not of the kind that the algorithm needs. */
 export function checkSecrets(context: CheckContext): void {
@@ -14,6 +15,17 @@ export function checkSecrets(context: CheckContext): void {
   checkAlgorithm(context)
   checkSecretKeys(context)
   checkSigningKeys(context)
+  checkAdminToken(context)
+}
+
+/** It opens every session to whoever guesses it; and it travels in a header (RFC 6750, section 2.1). */
+function checkAdminToken({ file: { admin }, error }: CheckContext): void {
+  const token = admin === 'off' ? undefined : admin.token?.reveal()
+  if (token === undefined || (token.length >= SHORT_TOKEN_CHARACTERS && /^[\w.~+/=-]+$/.test(token))) return
+  error(['admin', 'token'], {
+    message: `admin.token must have at least ${SHORT_TOKEN_CHARACTERS} characters, letters, digits and -._~+/= only`,
+    hint: 'make one with: openssl rand -base64 32',
+  })
 }
 
 /** A secret made on this machine is of no use to a store that several machines share. */

@@ -59,7 +59,10 @@ export const admin = z
           .union([off, address()], { error: `${addressPhrase}, or off` })
           .default('127.0.0.1:9901')
           .describe('Address of the operator’s listener, or off'),
-        token: secret().optional().describe('Opens /api; without effect in this version'),
+        token: secret().optional().describe('Opens /api to whoever has it'),
+        show_values: flag()
+          .default(false)
+          .describe('Whether /api shows the values in a session; otherwise only what kind each is of'),
       }),
     ],
     { error: 'off, or a mapping such as { listen: 127.0.0.1:9901 }' },

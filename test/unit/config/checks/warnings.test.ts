@@ -104,7 +104,6 @@ const warnings: [why: string, text: string, message: RegExp][] = [
     /signed_cookies writeback/,
   ],
   ['notify on SQLite', withSections('database: { notify: create }'), /notify is for PostgreSQL/],
-  ['a token', withSections('admin: { token: abc }'), /admin.token is accepted/],
 ]
 
 for (const [why, text, message] of warnings) {

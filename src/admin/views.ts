@@ -1,0 +1,117 @@
+import { z } from 'zod'
+
+/**
+ * What the API tells, as the OpenAPI document has it. Times are ISO 8601 in UTC, durations seconds. No view holds a
+ * session's key, a secret, or, unless it was allowed, a value of a session.
+ */
+export const overviewView = z.strictObject({
+  version: z.string(),
+  node: z.string(),
+  started_at: z.iso.datetime(),
+  uptime_seconds: z.number(),
+  mode: z.enum(['enforce', 'observe']),
+  config_hash: z.string(),
+  listen: z.array(z.string()),
+  ready: z.boolean(),
+  checks: z.record(z.string(), z.string()),
+})
+
+export const routeView = z.strictObject({
+  id: z.string(),
+  hosts: z.array(z.string()),
+  paths: z.array(z.string()),
+  methods: z.array(z.string()),
+  upstream: z.string(),
+  session: z.boolean(),
+  auth: z.enum(['public', 'optional', 'required']),
+  require: z.array(z.string()),
+  allow: z.string().nullable(),
+  mode: z.enum(['enforce', 'observe']),
+  on_deny: z.enum(['auto', 'redirect', 'status']),
+  csrf: z.enum(['off', 'same-site']),
+})
+
+export const explanationView = z.strictObject({
+  target: z.string(),
+  route: z.string().nullable(),
+  goes_up_as: z.string().nullable(),
+  rules: z.array(z.strictObject({ id: z.string(), hit: z.boolean(), missed_by: z.string().nullable() })),
+  outcome: z.string(),
+  status: z.number().nullable(),
+  location: z.string().nullable(),
+  reason: z.string().nullable(),
+  headers_up: z.array(z.strictObject({ name: z.string(), value: z.string() })),
+})
+
+const sessionHead = {
+  id: z.string().describe('Public id, as in logs and assertions'),
+  user: z.string().nullable().describe('By session.user_id; null = nobody is logged in, or nothing says who'),
+  expires_at: z.iso.datetime().nullable(),
+}
+
+export const sessionListView = z.strictObject({
+  sessions: z.array(z.strictObject({ ...sessionHead, names: z.array(z.string()) })),
+  next: z.string().nullable().describe('Cursor of the next page, good for a minute; null = that was all'),
+  is_whole: z.boolean().describe('false = the store cannot tell all that it holds'),
+})
+
+export const sessionView = z.strictObject({
+  ...sessionHead,
+  values_shown: z.boolean(),
+  data: z.record(z.string(), z.unknown()).describe('Values, or what kind each is of'),
+})
+
+export const revocationView = z.strictObject({
+  revoked: z.number(),
+  ids: z.array(z.string()).describe('Of the first thousand'),
+})
+
+export const upstreamView = z.strictObject({
+  name: z.string(),
+  balance: z.string(),
+  connections: z.strictObject({ active: z.number(), idle: z.number(), pending: z.number() }),
+  servers: z.array(
+    z.strictObject({ server: z.string(), up: z.boolean(), drained: z.boolean(), ejections: z.number() }),
+  ),
+})
+
+const problemView = z.strictObject({ file: z.string().nullable(), line: z.number().nullable(), message: z.string() })
+
+export const configurationView = z.strictObject({
+  hash: z.string(),
+  in_force: z.record(z.string(), z.unknown()).describe('With defaults filled in; secrets are [redacted]'),
+  file: z.strictObject({
+    path: z.string(),
+    is_valid: z.boolean(),
+    differences: z.array(z.strictObject({ path: z.string(), in_force: z.unknown(), in_file: z.unknown() })),
+    problems: z.array(problemView),
+  }),
+})
+
+export const reloadView = z.strictObject({ taken: z.boolean(), hash: z.string(), problems: z.array(problemView) })
+
+export const keyView = z.strictObject({ id: z.string(), algorithm: z.string(), signs: z.boolean() })
+
+export const storeView = z.strictObject({
+  engine: z.string(),
+  up: z.boolean(),
+  latency_seconds: z.number().nullable(),
+  local_cache: z.string(),
+  sessions: z.number().nullable().describe('Counted when asked for with count=true, and at most a million'),
+})
+
+export const clearedView = z.strictObject({ cleared: z.number() })
+
+export const drainView = z.strictObject({ server: z.string(), drained: z.boolean() })
+
+export type Overview = z.infer<typeof overviewView>
+export type RouteView = z.infer<typeof routeView>
+export type ExplanationView = z.infer<typeof explanationView>
+export type SessionList = z.infer<typeof sessionListView>
+export type SessionView = z.infer<typeof sessionView>
+export type Revocation = z.infer<typeof revocationView>
+export type UpstreamView = z.infer<typeof upstreamView>
+export type ConfigurationView = z.infer<typeof configurationView>
+export type ReloadView = z.infer<typeof reloadView>
+export type KeyView = z.infer<typeof keyView>
+export type StoreView = z.infer<typeof storeView>
