@@ -14,13 +14,12 @@ import type { RequestTail } from './observe/request-tail.ts'
 import { type OpenSessions, openSessions } from './open-sessions.ts'
 import type { ServerState } from './proxy/standing.ts'
 import type { Upstream } from './proxy/upstream.ts'
-import type { ForwardAdmission } from './server/admission.ts'
+import type { Admitted, Readmission } from './server/admission.ts'
 import { RequestHandlers } from './server/handlers.ts'
 import type { Handlers } from './server/listener.ts'
 import { Occupancy } from './server/occupancy.ts'
 import type { Tunnels } from './server/tunnels.ts'
 import { Upgrade } from './server/upgrade.ts'
-import type { Visit } from './server/visit.ts'
 import { readGeneratedSigningKey } from './session-parts.ts'
 import type { UpstreamCertificateWatch } from './tls-parts.ts'
 import { type TakenUpstreams, takeUpstreams } from './upstream-parts.ts'
@@ -54,7 +53,7 @@ export interface Generation extends AsyncDisposable {
   readonly isTrusted: (address: string | undefined) => boolean
   /** Listeners that serve share their handlers; one that only sends browsers to https has its own. */
   handlersFor(listen: PublicListenConfig): Handlers
-  isStillAdmitted(visit: Visit, admission: ForwardAdmission): Promise<boolean>
+  readmit(admitted: Admitted): Promise<Readmission>
   /** No request comes any more: resolves when the last one under way has ended. */
   emptied(): Promise<void>
 }
@@ -94,7 +93,7 @@ export async function openGeneration(config: Config, house: House): Promise<Gene
     upstreams: upstreams.byName,
     isTrusted: compileTrust(config.trustedProxies),
     handlersFor,
-    isStillAdmitted: (visit, admission) => wired.pipeline.isStillAdmitted(visit, admission),
+    readmit: (admitted) => wired.pipeline.readmit(admitted),
     emptied: () => occupancy.emptied(),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   }
@@ -142,11 +141,9 @@ function upgradeOf({ metrics, tunnels, isDraining, current }: House, { wired, se
     pipeline: wired.pipeline,
     tunnels,
     cookieName: sessions.parts.cookie.name,
-    isStillAdmitted: (visit, admission) => current().isStillAdmitted(visit, admission),
-    watchSession: (visit, onNotice) => {
-      const key = visit.cookie?.value
-      return key === undefined ? () => undefined : current().sessions.parts.store.watch(key, onNotice)
-    },
+    readmit: (admitted) => current().readmit(admitted),
+    watchSession: (key, onNotice) =>
+      key === undefined ? () => undefined : current().sessions.parts.store.watch(key, onNotice),
     isDraining,
     onOpen: (routeId) => metrics.webSockets.opened(routeId),
     onEnd: (routeId, reason) => metrics.webSockets.closed(routeId, reason),

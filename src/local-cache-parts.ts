@@ -9,6 +9,7 @@ import { openPostgresNotices } from './sessions/databases/postgres-notices.ts'
 import { createSqliteNotices } from './sessions/databases/sqlite-notices.ts'
 import type { SessionEngine } from './sessions/engine.ts'
 import { createLocalCache, type LocalLookup } from './sessions/local-cache.ts'
+import { type WatchedNotices, watchNotices } from './sessions/watched-notices.ts'
 import { redisServers, type StoreWatcher } from './store-parts.ts'
 
 /** What sessions in the process come to. `off` without a reason: by `local_cache: null`. */
@@ -27,7 +28,7 @@ export interface LocalCacheObserver {
 
 /** The line on which a store tells of changes, opened and not listened to yet. */
 export interface NoticesParts extends AsyncDisposable {
-  readonly notices: ChangeNotices
+  readonly notices: WatchedNotices
   /** For the store that the notices are about. */
   readonly watcher: StoreWatcher
 }
@@ -44,12 +45,20 @@ export async function openNotices(
 ): Promise<NoticesParts | undefined> {
   const reason = session.localCache && localCacheObstacle(session)
   const parts = session.localCache && reason === undefined ? await openNoticesOf(session.engine) : undefined
-  if (parts === undefined) observer.onLocalCache({ is: 'off', reason })
-  return parts && { ...parts, [Symbol.asyncDispose]: () => parts.notices[Symbol.asyncDispose]() }
+  if (parts === undefined) {
+    observer.onLocalCache({ is: 'off', reason })
+    return undefined
+  }
+  const notices = watchNotices(parts.notices)
+  return { notices, watcher: parts.watcher, [Symbol.asyncDispose]: () => notices[Symbol.asyncDispose]() }
+}
+
+interface OpenedNotices extends Pick<NoticesParts, 'watcher'> {
+  readonly notices: ChangeNotices
 }
 
 /** Of `cached_db` it is the cache: what is in memory is a copy of what is there (`sessions/engines/cached-db.ts`). */
-async function openNoticesOf(engine: EngineConfig): Promise<Pick<NoticesParts, 'notices' | 'watcher'> | undefined> {
+async function openNoticesOf(engine: EngineConfig): Promise<OpenedNotices | undefined> {
   switch (engine.kind) {
     case 'db':
       return openDatabaseNotices(engine.database)
@@ -61,7 +70,7 @@ async function openNoticesOf(engine: EngineConfig): Promise<Pick<NoticesParts, '
   }
 }
 
-function openDatabaseNotices(database: DatabaseConfig): Pick<NoticesParts, 'notices' | 'watcher'> {
+function openDatabaseNotices(database: DatabaseConfig): OpenedNotices {
   if (database.kind === 'postgres') {
     const notices = openPostgresNotices({ url: database.url.reveal(), create: database.createsTrigger })
     return { notices, watcher: {} }
@@ -70,10 +79,7 @@ function openDatabaseNotices(database: DatabaseConfig): Pick<NoticesParts, 'noti
   return { notices, watcher: { table: notices } }
 }
 
-async function openCacheNotices(
-  cache: CacheConfig,
-  engine: 'cache' | 'cached_db',
-): Promise<Pick<NoticesParts, 'notices' | 'watcher'> | undefined> {
+async function openCacheNotices(cache: CacheConfig, engine: 'cache' | 'cached_db'): Promise<OpenedNotices | undefined> {
   if (cache.kind === 'memory' || cache.kind === 'memcached') return undefined
   const notices = openRedisNotices({ servers: await redisServers(cache), prefix: cacheKeyPrefix(cache, engine) })
   return { notices, watcher: { onCacheConnected: () => notices.renew() } }

@@ -102,7 +102,10 @@ export async function openSessionParts(config: Config, options: SessionPartsOpti
     authKey: session.authKey,
     ...(session.userId === undefined ? {} : { userId: session.userId.split('.') }),
   }
-  const store = new SessionStore({ engine, expiry, identity, maxAgeMs: session.maxAgeMs, clock })
+  const store = new SessionStore({
+    ...{ engine, expiry, identity, clock, maxAgeMs: session.maxAgeMs },
+    watchElsewhere: notices?.notices.watch,
+  })
   const entries = () => bare.entries()
   const ofUser = session.userId === undefined ? undefined : userIdOf(session.userId)
   return {

@@ -9,7 +9,8 @@ import { readTarget } from '../http/target.ts'
 import { memoize } from '../lib/memo.ts'
 import type { UpstreamAnswer } from '../proxy/upstream.ts'
 import type { AccessDecision, AccessSubject } from '../rules/access.ts'
-import type { Admission, ForwardAdmission } from './admission.ts'
+import type { RoutedRequest } from '../rules/route-table.ts'
+import type { Admission, Admitted, Readmission } from './admission.ts'
 import type { Answer } from './answer.ts'
 import { type AscentParts, createAscent } from './ascent.ts'
 import { Descent, type DescentParts } from './descent.ts'
@@ -48,7 +49,7 @@ export interface Pipeline {
    * Whether a request that was admitted once would be again: by the route that would take it now, with the session as it
    * is now. For connections that outlive their request, and the configuration under which it was made.
    */
-  isStillAdmitted(visit: Visit, admission: ForwardAdmission): Promise<boolean>
+  readmit(admitted: Admitted): Promise<Readmission>
   /** The whole way of a request; throws what it ends in. */
   serve(visit: Visit): Promise<Answer>
   /** What an app's answer, to a request or to a refused upgrade, becomes for the browser. */
@@ -101,11 +102,13 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 
   return {
     admit: async (visit) => admit(visit),
-    async isStillAdmitted(visit, { place, subject }) {
-      const route = selectAgain(parts.routes, visit, place)
-      if (route?.websocket === undefined) return false
-      const data = route.usesSession ? (await parts.sessions.find(visit.cookie?.value)).data : subject.data
-      return route.access.mode === 'observe' || route.decide({ ...subject, data }).outcome === 'allow'
+    async readmit({ asked, subject, cookieValue }) {
+      const route = selectAgain(parts.routes, asked)
+      if (route?.websocket === undefined) return { isAdmitted: false, until: undefined }
+      const found = route.usesSession ? await parts.sessions.find(cookieValue) : undefined
+      const { outcome } = route.decide(found === undefined ? subject : { ...subject, data: found.data })
+      const isAdmitted = route.access.mode === 'observe' || outcome === 'allow'
+      return { isAdmitted, until: found && parts.sessions.endOf(found) }
     },
     async serve(visit) {
       // Only what has to be waited for is: each wait costs a turn of the queue, and most requests need but one.
@@ -121,10 +124,10 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 }
 
 /** The route that would take the request by these rules; undefined if none would. */
-function selectAgain(routes: PipelineParts['routes'], { method }: Visit, { host, target }: Place): Route | undefined {
+function selectAgain(routes: PipelineParts['routes'], asked: RoutedRequest): Route | undefined {
   try {
-    routes.requireHost(host.name)
-    return routes.select({ method, host: host.name, target })
+    routes.requireHost(asked.host)
+    return routes.select(asked)
   } catch (error) {
     if (error instanceof GatewayError) return undefined
     throw error

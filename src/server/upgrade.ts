@@ -8,13 +8,14 @@ import { isSameOrigin } from '../http/same-site.ts'
 import { readHandshake } from '../proxy/handshake.ts'
 import type { TunnelEnd } from '../proxy/tunnel.ts'
 import { openTunnel, type TunnelAnswer } from '../proxy/websocket.ts'
+import type { SessionNotice } from '../sessions/watched-notices.ts'
 import { withoutCommands } from '../writeback/cut.ts'
-import type { ForwardAdmission } from './admission.ts'
+import type { Admitted, ForwardAdmission, Readmission } from './admission.ts'
 import type { Answer } from './answer.ts'
 import { noteUpstreamAnswer, noteUpstreamFailure } from './forwarding.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { Route } from './route.ts'
-import type { Tunnels } from './tunnels.ts'
+import type { GuardedTunnel, Tunnels } from './tunnels.ts'
 import type { Visit } from './visit.ts'
 
 type Opened = Extract<TunnelAnswer, { kind: 'open' }>
@@ -27,10 +28,10 @@ export interface UpgradeParts {
   readonly pipeline: Pipeline
   readonly tunnels: Tunnels
   readonly cookieName: string
-  /** Whether the route that would take the handshake now would admit it; by the configuration in force. */
-  readonly isStillAdmitted: (visit: Visit, admission: ForwardAdmission) => Promise<boolean>
-  /** Calls back when this process changes the session of that visit; returns the way to stop. */
-  readonly watchSession: (visit: Visit, onNotice: () => void) => () => void
+  /** What the route that would take the handshake now says to it; by the configuration in force. */
+  readonly readmit: (admitted: Admitted) => Promise<Readmission>
+  /** Calls back when the session of that cookie changes, or may have; returns the way to stop. */
+  readonly watchSession: (cookieValue: string | undefined, onNotice: (notice: SessionNotice) => void) => () => void
   /** No socket is opened any more. */
   readonly isDraining: () => boolean
   readonly onOpen: (routeId: string) => void
@@ -107,9 +108,23 @@ export class Upgrade {
     void tunnel.closed.then(({ reason }) => this.#parts.onEnd(routeId, reason))
     this.#parts.tunnels.add({
       tunnel,
-      isAdmitted: () => this.#parts.isStillAdmitted(visit, admission),
-      watch: (onNotice) => this.#parts.watchSession(visit, onNotice),
+      readmit: this.#readmission(visit, admission),
+      watch: this.#watching(visit),
     })
+  }
+
+  /** An hour later nothing else of the handshake is needed any more, and what is not held here takes no memory. */
+  #readmission({ cookie, method }: Visit, { place, subject }: ForwardAdmission): () => Promise<Readmission> {
+    const asked = { method, host: place.host.name, target: place.target }
+    const admitted = { asked, subject, cookieValue: cookie?.value }
+    const { readmit } = this.#parts
+    return () => readmit(admitted)
+  }
+
+  #watching({ cookie }: Visit): GuardedTunnel['watch'] {
+    const cookieValue = cookie?.value
+    const { watchSession } = this.#parts
+    return (onNotice) => watchSession(cookieValue, onNotice)
   }
 
   /** One owner per name here too; nothing about sessions is applied by the head of a switch. */

@@ -92,8 +92,15 @@ export function replacementFor(changes: SessionChanges, context: MergeContext): 
 
 /** True if the session has lived longer than the absolute limit. Sessions without a stamp (Django's own) have none. */
 export function isOverMaxAge(data: SessionData, maxAgeMs: number | undefined, now: EpochMs): boolean {
-  const created = maxAgeMs === undefined ? undefined : creationTime(data)
-  return created !== undefined && maxAgeMs !== undefined && created + maxAgeMs <= now
+  const end = maxAgeEnd(data, maxAgeMs)
+  return end !== undefined && end <= now
+}
+
+/** When a session is over however often it is renewed; undefined without such a limit, and where nothing says how old it is. */
+export function maxAgeEnd(data: SessionData, maxAgeMs: number | undefined): EpochMs | undefined {
+  if (maxAgeMs === undefined) return undefined
+  const created = creationTime(data)
+  return created === undefined ? undefined : created + maxAgeMs
 }
 
 function startsAnew(changes: SessionChanges): boolean {

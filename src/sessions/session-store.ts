@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { SessionChanges } from '../django/changes.ts'
 import type { ExpiryRules } from '../django/expiry.ts'
 import type { SessionData } from '../django/json.ts'
-import type { Clock } from '../lib/clock.ts'
+import type { Clock, EpochMs } from '../lib/clock.ts'
 import type { AbsenceReason, LoadResult, SessionEngine, Transition, TransitionResult } from './engine.ts'
 import {
   createFrom,
@@ -10,10 +10,12 @@ import {
   isOverMaxAge,
   type MergeContext,
   makesLogin,
+  maxAgeEnd,
   mergeChanges,
   replacementFor,
 } from './merge.ts'
 import { type Found, type SaveOptions, type SaveResult, Session, type SessionBacking } from './session.ts'
+import type { SessionNotice, WatchSession } from './watched-notices.ts'
 
 /** For how long a cycled key is remembered: long enough for the answers that were under way at that moment. */
 const CYCLED_KEY_MEMORY_MS = 60_000
@@ -28,6 +30,8 @@ export interface SessionStoreOptions {
   /** `session.max_age`; undefined = no absolute limit. */
   readonly maxAgeMs: number | undefined
   readonly clock: Clock
+  /** Changes by others, where the store tells of them (`watched-notices.ts`). */
+  readonly watchElsewhere?: WatchSession | undefined
 }
 
 /** The sessions of one engine under the gateway's rules: found, merged, never adopted, never resurrected. */
@@ -38,7 +42,7 @@ export class SessionStore implements SessionBacking {
   /** From a key that was cycled to the one that it became. */
   readonly #cycled = new LRUCache<string, string>({ max: CYCLED_KEYS_REMEMBERED, ttl: CYCLED_KEY_MEMORY_MS })
 
-  readonly #watchers = new Map<string, Set<() => void>>()
+  readonly #watchers = new Map<string, Set<(notice: SessionNotice) => void>>()
 
   constructor(options: SessionStoreOptions) {
     this.#options = options
@@ -51,13 +55,18 @@ export class SessionStore implements SessionBacking {
     return new Session(this, cookieValue)
   }
 
-  /** Tells `listener` when this process changes, cycles or deletes the session under `key`. Returns the way to stop. */
-  watch(key: string, listener: () => void): () => void {
+  /**
+   * Tells `listener` when this process changes, cycles or deletes the session under `key`; and when anybody else does, where
+   * the store tells of that. Returns the way to stop.
+   */
+  watch(key: string, listener: (notice: SessionNotice) => void): () => void {
     const listeners = this.#watchers.get(key) ?? new Set()
     this.#watchers.set(key, listeners.add(listener))
+    const stopElsewhere = this.#options.watchElsewhere?.(key, listener)
     return () => {
+      stopElsewhere?.()
       listeners.delete(listener)
-      if (listeners.size === 0) this.#watchers.delete(key)
+      if (listeners.size === 0 && this.#watchers.get(key) === listeners) this.#watchers.delete(key)
     }
   }
 
@@ -106,7 +115,13 @@ export class SessionStore implements SessionBacking {
   #found(key: string, loaded: LoadResult): Found {
     if (!loaded.found) return { ...absent(loaded.reason), isSuperseded: this.#cycled.has(key) }
     if (isOverMaxAge(loaded.data, this.#options.maxAgeMs, this.clock())) return absent('expired')
-    return { key, data: loaded.data, resolution: 'hit', isSuperseded: false }
+    return { key, data: loaded.data, resolution: 'hit', expiresAt: loaded.expiresAt, isSuperseded: false }
+  }
+
+  /** When a session that was found is over, if nothing changes it: by its date, or by `session.max_age`. */
+  endOf({ key, data, expiresAt }: Found): EpochMs | undefined {
+    const oldest = key === undefined ? undefined : maxAgeEnd(data, this.#options.maxAgeMs)
+    return oldest === undefined || expiresAt === undefined ? (oldest ?? expiresAt) : Math.min(oldest, expiresAt)
   }
 
   /** Applies the changes to the session as it is stored now, or brings one into being where none was found. */
@@ -165,7 +180,7 @@ export class SessionStore implements SessionBacking {
   }
 
   #settle(key: string, result: TransitionResult): SaveResult {
-    if (result.kind !== 'kept') for (const listener of this.#watchers.get(key) ?? []) listener()
+    if (result.kind !== 'kept') for (const listener of this.#watchers.get(key) ?? []) listener('changed')
     switch (result.kind) {
       case 'kept':
         return { kind: 'unchanged' }
@@ -191,8 +206,14 @@ export class SessionStore implements SessionBacking {
   }
 }
 
-const anonymous: Found = { key: undefined, data: noData, resolution: 'anonymous', isSuperseded: false }
+const anonymous: Found = {
+  key: undefined,
+  data: noData,
+  resolution: 'anonymous',
+  expiresAt: undefined,
+  isSuperseded: false,
+}
 
 function absent(resolution: AbsenceReason): Found {
-  return { key: undefined, data: noData, resolution, isSuperseded: false }
+  return { ...anonymous, resolution }
 }

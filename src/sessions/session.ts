@@ -22,6 +22,8 @@ export interface Found {
   readonly key: string | undefined
   readonly data: SessionData
   readonly resolution: Resolution
+  /** When the store says that it ends; undefined where there is none, or the store does not tell. */
+  readonly expiresAt: EpochMs | undefined
   /** The key is unknown because this process cycled it a moment ago: a successor lives, and must not be disturbed. */
   readonly isSuperseded: boolean
 }
