@@ -61,36 +61,6 @@ async function servedAgain(port: number): Promise<void> {
   }
 }
 
-describe('row 47: idle connections', () => {
-  test('row 47: cost at most 25 KiB each, and all of them are still served', async () => {
-    const count = times({ usual: 500, whole: 9_000 })
-    await using app = await startParrot()
-    await using gate = await openGate(app.origin)
-    const agent = new Agent({ keepAlive: true, maxSockets: 20 })
-    for (let i = 0; i < 500; i++) await ask(agent, gate.gateway.port, `/warm/${i}`)
-    agent.destroy()
-    const before = gate.residentKib()
-    await using stack = new AsyncDisposableStack()
-    const clients: RawClient[] = []
-    for (let i = 0; i < count; i++) {
-      const client = stack.use(await gate.connect())
-      clients.push(client)
-      await client.send(get(`/first/${i}`))
-      await client.response()
-    }
-    const each = (gate.residentKib() - before - NOISE_KIB) / count
-    assert.ok(each <= 25, `${Math.round(each)} KiB for each of ${count}`)
-    await gate.assertServes()
-    for (const [i, client] of clients.entries()) {
-      await client.send(get(`/second/${i}`))
-      assert.equal((await client.response()).body.toString(), `/second/${i}`)
-    }
-  })
-})
-
-/** What a young process grows by on its own: compiled code, and garbage that nobody has collected yet. */
-const NOISE_KIB = 24 * 1024
-
 async function ask(agent: Agent, port: number, path: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   request({ agent, port, path, host: '127.0.0.1' }, (response) => resolve(text(response)))

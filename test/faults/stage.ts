@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { type AppHandler, startApp } from '../support/app.ts'
 import { until } from '../support/deadline.ts'
 import type { EvilConnection, EvilScript } from '../support/evil-upstream.ts'
@@ -29,15 +30,29 @@ export interface FaultGate extends AsyncDisposable {
   openFiles(): number
   /** What the process holds in memory, in KiB. */
   residentKib(): number
+  /** The same after a collection of garbage, and what of the heap and of buffers is in use; needs `probesMemory`. */
+  memory(): Promise<Memory>
   /** Resolves when no request is under way, none of `/` has a connection to its app, and open files are back at the count. */
   untilQuiet(openFiles: number): Promise<void>
   /** The value of one line of the metrics, 0 if there is none. */
   metric(line: string): Promise<number>
 }
 
+/** Of a process, in KiB. */
+export interface Memory {
+  readonly residentKib: number
+  readonly usedKib: number
+}
+
+const memoryProbe = fileURLToPath(new URL('../support/memory-probe.mjs', import.meta.url))
+
 export interface FaultGateOptions extends Omit<TestGatewayOptions, 'config'> {
+  /** The gateway collects garbage when `memory` asks. */
+  readonly probesMemory?: boolean
   /** `timeouts` of the upstream at `/`. Default `connect: 1s, first_byte: 600ms, idle: 600ms`. */
   readonly timeouts?: string
+  /** Lines of YAML for `routes`, in front of the one for everything else. */
+  readonly routes?: string
   /** Further sections of the YAML. */
   readonly sections?: string
   readonly handler?: AppHandler
@@ -46,6 +61,7 @@ export interface FaultGateOptions extends Omit<TestGatewayOptions, 'config'> {
 /** Opens a gateway whose routes lead to `origin`, but for `/well`. */
 export async function openGate(origin: string, options: FaultGateOptions = {}): Promise<FaultGate> {
   const { timeouts = 'connect: 1s, first_byte: 600ms, idle: 600ms', sections = '', handler, ...rest } = options
+  const probing = options.probesMemory ? { NODE_OPTIONS: `--expose-gc --import=${memoryProbe}` } : {}
   await using stack = new AsyncDisposableStack()
   const well = stack.use(await startApp(handler ?? (() => ({ body: 'well' }))))
   const config = `
@@ -54,9 +70,10 @@ upstreams:
   well: { servers: ["${well.origin}"], writeback: { allow: ["*"] } }
 routes:
   - { id: well, match: { path: [/well, /well/*] }, upstream: well, auth: optional }
+${options.routes ?? ''}
   - { id: app, match: { path: /* }, upstream: app, auth: optional }
 ${sections}`
-  const gateway = stack.use(await startGateway({ ...rest, config }))
+  const gateway = stack.use(await startGateway({ ...rest, config, env: { ...probing, ...options.env } }))
   const closing = stack.move()
   const metrics = async (): Promise<string> => await (await fetch(`${gateway.operatorUrl}/metrics`)).text()
   const metric = async (line: string): Promise<number> => figureOf(await metrics(), line)
@@ -76,6 +93,15 @@ ${sections}`
       assert.deepEqual([answer.status, await answer.text()], [200, 'well'])
       assert.equal(gateway.process.exitCode, null)
       assert.doesNotMatch(gateway.stderr(), /Unhandled|Uncaught|MaxListeners|Warning/)
+    },
+    async memory() {
+      const number = gateway.log.filter(({ msg }) => msg === 'memory').length + 1
+      gateway.process.kill('SIGUSR2')
+      const { rss, heapUsed, external } = await gateway.logged(
+        'the memory',
+        (line) => line.msg === 'memory' && line.number === number,
+      )
+      return { residentKib: Number(rss) / 1024, usedKib: (Number(heapUsed) + Number(external)) / 1024 }
     },
     residentKib: () =>
       Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${gateway.process.pid}/status`, 'utf8'))?.[1]),
