@@ -79,6 +79,7 @@ export class RequestHandlers implements Handlers {
     try {
       const answer = await this.#parts.upgrade(visit, connection).catch((error: unknown) => this.#failed(visit, error))
       if (answer === undefined) return
+      tellResponse(connection)
       await this.#reply(visit, response, answer)
       await written(response)
     } finally {
@@ -148,6 +149,14 @@ export class RequestHandlers implements Handlers {
     const erasing = bringsDeadCookie(visit) ? ['Set-Cookie', eraseCookie(visit, this.#parts.cookie)] : []
     return { ...answer, headers: [...answer.headers, 'Vary', 'Cookie', ...erasing] }
   }
+}
+
+/**
+ * `node:http` has let go of the connection of a handshake, and would tell the response nothing of it any more: neither that
+ * its reader takes more, nor that it has taken nothing for too long.
+ */
+function tellResponse({ socket, response }: UpgradeConnection): void {
+  for (const event of ['drain', 'timeout']) socket.on(event, () => void response.emit(event))
 }
 
 /** The app's body had broken off, or `node:http` would not write its head: a bad status, a header that no browser may get. */
