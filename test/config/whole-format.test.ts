@@ -45,7 +45,7 @@ test('secrets are read from the environment and from files, without the final ne
   assert.equal(session.secretKey.generated ? undefined : session.secretKey.value.reveal(), 's'.repeat(50))
   const [key] = signing.keys.generated ? [] : signing.keys.keys
   assert.equal(key?.kind === 'secret' ? key.secret.reveal() : undefined, 'k'.repeat(40))
-  assert.equal(admin?.token?.reveal(), 'a token')
+  assert.equal(admin?.token?.reveal(), 'a-token-of-more-than-twenty-four-characters')
 })
 
 test('a route has all that it says, and what its upstream says', () => {

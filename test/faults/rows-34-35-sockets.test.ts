@@ -245,7 +245,9 @@ describe('row 35: the session of an open WebSocket ends', () => {
     )
     using database = new DatabaseSync(join(gate.gateway.folder, 'var/sessiongate.sqlite3'), { timeout: 5_000 })
     const remove = database.prepare('DELETE FROM django_session WHERE session_key = ?')
+    database.exec('BEGIN IMMEDIATE')
     for (const { key } of gone) remove.run(key)
+    database.exec('COMMIT')
     const goneAtMs = performance.now()
     for (const { client } of gone) assert.deepEqual(await client.rest(6_000), closeOf(1008, 'the session has ended'))
     const tookMs = performance.now() - goneAtMs
