@@ -8,7 +8,7 @@ import { within } from '../support/deadline.ts'
 import { assertEndsByDate, assertEndsElsewhere, openSocketStage, type SocketStage, untilTold } from './socket-stage.ts'
 
 /** What the documentation promises, and what a busy machine may add. */
-const SQLITE_BOUND_MS = 3_000 + 1_500
+const SQLITE_BOUND_MS = 3_000 + 3_000
 
 describe('WebSockets of sessions in SQLite', () => {
   let folder = ''

@@ -14,7 +14,7 @@ const routes = `
   - { id: live, match: { path: /live/* }, upstream: app, auth: required, websocket: { idle: 1h } }`
 
 /** What the promise allows, and what a busy machine may add. */
-const ONE_SECOND_MS = 1_000 + 1_500
+const ONE_SECOND_MS = 1_000 + 3_000
 
 const handshakeTo = (path: string, lines = ''): string =>
   handshake.replace('/chat%2F?x=%zz', path).replace(/\r\n\r\n$/, `\r\n${lines}\r\n`)
