@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests use beside Node: Redis, memcached, PostgreSQL, pgbouncer, nginx, HAProxy, Chromium, PHP, strace, Python
-# with Django.
+# Installs what the tests use beside Node: Redis, memcached, PostgreSQL, pgbouncer, nginx, HAProxy, Apache, Chromium, PHP,
+# strace, Python with Django.
 # Debian's packages where this user may install them (root, or sudo without a password), Django in .venv and .venv-django32.
 # Nothing is started. What cannot be installed is named, and the tests that need it say that they are skipped.
 # Run again it only looks, and takes a second.
@@ -12,12 +12,12 @@ cd "$(dirname "$0")/.."
 # Django 3.2 knows Python up to 3.10 and runs on 3.11 and 3.12 too; later ones lack modules that it needs.
 django=(Django==5.2.17 psycopg==3.3.9 psycopg-binary==3.3.9 redis==8.1.0 django-redis==7.0.0 pymemcache==4.0.0)
 django32=(Django==3.2.25 psycopg2-binary==2.9.13 redis==8.1.0 django-redis==5.4.0 pymemcache==4.0.0)
-packages=(redis-server postgresql pgbouncer nginx haproxy chromium php-cli php-fpm memcached strace python3-venv)
+packages=(redis-server postgresql pgbouncer nginx haproxy apache2 chromium php-cli php-fpm memcached strace python3-venv)
 unmet=0
 
 case ${1-} in
   '') ;;
-  --bench) packages+=(apache2 libaprutil1-dbd-pgsql libnginx-mod-http-lua lua-cjson) ;;
+  --bench) packages+=(libaprutil1-dbd-pgsql libnginx-mod-http-lua lua-cjson) ;;
   *) printf 'usage: setup-servers.sh [--bench]\n' >&2; exit 2 ;;
 esac
 

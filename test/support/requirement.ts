@@ -6,6 +6,7 @@ const checkout = resolve(import.meta.dirname, '../..')
 
 /** Programs that some tests need beside Node. `npm run setup:servers` installs them where it may. */
 export type ServerName =
+  | 'apache'
   | 'chromium'
   | 'django'
   | 'django-caches'
@@ -43,6 +44,7 @@ const venvPython32 = join(checkout, '.venv-django32/bin/python')
 const cacheClients = ['django_redis', 'pymemcache', 'redis']
 
 const sources: Readonly<Record<ServerName, Source>> = {
+  apache: { programs: ['apache2', 'httpd'], places: () => [] },
   chromium: {
     programs: ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'],
     places: () => [process.env.SESSIONGATE_CHROMIUM ?? ''],
