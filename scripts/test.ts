@@ -1,10 +1,10 @@
 /**
  * Runs the tests: `node scripts/test.ts [suite] [folder | file …]`; with both, of that suite only these. Prints what
- * `node --test` prints, and last one plain line, `N passed, N failed, N skipped`, which a machine can read. Exits 1 when a
+ * `node --test` prints, then a table of the promises whose breaches were counted, and last one plain line, `N passed, N failed, N skipped`, which a machine can read. Exits 1 when a
  * test failed or none was found.
  */
 import { globSync, statSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { relative, resolve } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 
@@ -50,6 +50,7 @@ const testNamePatterns = isModels ? [/agrees with a simple model/, /fifty writer
 const fileTimeouts: Readonly<Record<string, number>> = {
   interop: 300_000,
   models: 600_000,
+  security: 600_000,
   soak: Number.POSITIVE_INFINITY,
 }
 const fileTimeoutMs = fileTimeouts[process.argv[2] ?? ''] ?? 180_000
@@ -60,10 +61,40 @@ interface Counts {
   readonly skipped: number
 }
 
+/** A promise that a test has counted for: what must be zero, where it is held, of how many looks, and how often it was not. */
+interface Count {
+  readonly promise: string
+  readonly suite: string
+  readonly looks: string
+  readonly failures: string
+}
+
+/** As `test/security/generated/tally.ts` tells of it: `counted: <promise>: <failures> of <looks>, seed <seed>`. */
+function parseCount(message: string, file: string): Count | undefined {
+  const [, promise, failures, looks] = /^counted: (.+): (\d+) of (\d+ .+?)$/.exec(message) ?? []
+  if (promise === undefined || failures === undefined || looks === undefined) return undefined
+  return { promise, suite: relative(resolve(checkout, 'test'), file).replace(/\.test\.ts$/, ''), looks, failures }
+}
+
+function printCounts(counts: readonly Count[]): void {
+  const rows = [{ promise: 'must be zero', suite: 'held by', looks: 'of', failures: 'is' }, ...counts]
+  const width = (key: keyof Count): number => Math.max(...rows.map((row) => row[key].length))
+  const [promise, suite, failures] = [width('promise'), width('suite'), width('failures')]
+  for (const row of rows) {
+    const cells = [row.promise.padEnd(promise), row.suite.padEnd(suite), row.failures.padStart(failures), row.looks]
+    process.stdout.write(`${cells.join('  ')}\n`)
+  }
+}
+
 async function runTests(files: string[]): Promise<Counts> {
   const counts = { passed: 0, failed: 0, skipped: 0 }
   if (files.length === 0) return counts // an empty list would make node:test look for files by itself
   const events = run({ files, cwd: checkout, concurrency: 2, timeout: fileTimeoutMs, testNamePatterns })
+  const counted: Count[] = []
+  events.on('test:diagnostic', ({ message, file }) => {
+    const count = parseCount(message, file ?? '')
+    if (count !== undefined) counted.push(count)
+  })
   events.on('test:summary', ({ file, counts: all }) => {
     if (file !== undefined) return // one file's own count; the last summary is over all of them
     counts.passed = all.passed
@@ -71,6 +102,7 @@ async function runTests(files: string[]): Promise<Counts> {
     counts.skipped = all.skipped + all.todo
   })
   for await (const text of events.compose(spec)) process.stdout.write(text)
+  if (counted.length > 0) printCounts(counted)
   return counts
 }
 
