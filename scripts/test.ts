@@ -53,7 +53,7 @@ const fileTimeouts: Readonly<Record<string, number>> = {
   security: 600_000,
   soak: Number.POSITIVE_INFINITY,
 }
-const fileTimeoutMs = fileTimeouts[process.argv[2] ?? ''] ?? 180_000
+const fileTimeoutMs = fileTimeouts[process.argv[2] ?? ''] ?? 300_000
 
 interface Counts {
   readonly passed: number

@@ -66,7 +66,7 @@ function* cases(count: number, { pick }: Random): Generator<Case> {
 }
 
 /** Answers each request with one of the sound answers, made unsound, and often with more than that. */
-function answerBadly(socket: Socket, random: Random): void {
+function answerBadly(socket: Socket): void {
   let received = ''
   socket.setEncoding('latin1').setTimeout(APP_PATIENCE_MS, () => socket.destroy())
   socket.on('error', () => undefined)
@@ -75,6 +75,8 @@ function answerBadly(socket: Socket, random: Random): void {
     for (let end = received.indexOf('\r\n\r\n'); end >= 0; end = received.indexOf('\r\n\r\n')) {
       const word = /^word: (\S+)\r$/im.exec(received.slice(0, end + 2))?.[1] ?? 'none'
       received = received.slice(end + 4)
+      // Each request has a chance of its own, whatever the order in which they come.
+      const random = createRandom(seed + Number(word.replace(/\D/g, '')))
       let answer = random.pick(sound)
       for (let i = random.below(4); i > 0; i -= 1) answer = mutated(answer, random)
       const late = random.pick(surplus)
@@ -94,8 +96,7 @@ function wordsIn(answer: PipelinedAnswer): string[] {
 }
 
 async function attack(t: TestContext, tally: Tally): Promise<void> {
-  const random = createRandom(seed)
-  const server = createServer({ noDelay: true }, (socket) => answerBadly(socket, random))
+  const server = createServer({ noDelay: true }, answerBadly)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -119,7 +120,7 @@ routes:
     )
     statuses.set(answer?.status ?? 0, (statuses.get(answer?.status ?? 0) ?? 0) + 1)
   }
-  await sendAll(gateway.port, cases(count, random), note, { connections: 16, depth: 1 })
+  await sendAll(gateway.port, cases(count, createRandom(seed)), note, { connections: 16, depth: 1 })
   server.close()
   const told = [...statuses].sort(([a], [b]) => a - b).map(([status, times]) => `${status}: ${times}`)
   t.diagnostic(told.join(', '))

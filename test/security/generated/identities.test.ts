@@ -14,7 +14,7 @@ import { chosenSeed, counted, share, type Tally } from './tally.ts'
 
 const seed = chosenSeed()
 const USERS = 1_000
-const ABORTING_CONNECTIONS = 4
+const ABORTING_CONNECTIONS = 2
 
 interface User {
   readonly id: string
