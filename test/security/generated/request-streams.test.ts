@@ -19,6 +19,14 @@ import { chosenSeed, counted, share, type Tally } from './tally.ts'
 
 const seed = chosenSeed()
 
+const routes = `
+login: { url: https://login.test/ }
+routes:
+  - { id: guarded, match: { path: /guarded/* }, upstream: app, auth: required }
+  - { id: small, match: { path: /small/* }, upstream: app, limits: { body: 3 } }
+  - { id: app, match: { path: /* }, upstream: app, session: none }
+`
+
 /** Sound requests; `#` is the number of the stream. */
 const sound = (host: string): string[] => {
   const own = `Host: ${host}\r\nN: #\r\n`
@@ -32,6 +40,9 @@ const sound = (host: string): string[] => {
     `PUT /chunks/# HTTP/1.1\r\n${own}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\n\r\n`,
     `PUT /inner/chunks/# HTTP/1.1\r\n${own}Transfer-Encoding: chunked\r\n\r\n${long.toString(16)}\r\n${inner}\r\n0\r\nT: 1\r\n\r\n`,
     `POST /expect/# HTTP/1.1\r\n${own}Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello`,
+    `POST /early/# HTTP/1.1\r\n${own}Content-Length: 5\r\n\r\nhello`,
+    `POST /guarded/# HTTP/1.1\r\n${own}Content-Length: ${long}\r\n\r\n${inner}`,
+    `PUT /small/# HTTP/1.1\r\n${own}Transfer-Encoding: chunked\r\n\r\n${long.toString(16)}\r\n${inner}\r\n0\r\n\r\n`,
     `OPTIONS /options/# HTTP/1.1\r\n${own}Content-Length: 0\r\n\r\n`,
     `DELETE http://${host}/absolute/# HTTP/1.1\r\n${own}\r\n`,
     `GET /old/# HTTP/1.0\r\n${own}Connection: keep-alive\r\n\r\n`,
@@ -41,7 +52,7 @@ const sound = (host: string): string[] => {
 
 function streamOf(number: number, { host, random }: { host: string; random: Random }): string {
   const { pick, below } = random
-  let text = Array.from({ length: 1 + below(2) }, () => pick(sound(host))).join('')
+  let text = Array.from({ length: 1 + below(3) }, () => pick(sound(host))).join('')
   for (let i = below(4); i > 0; i -= 1) text = mutated(text, random)
   return `${text}GET /follow/# HTTP/1.1\r\nHost: ${host}\r\nN: #\r\n\r\n`.replaceAll('#', String(number))
 }
@@ -128,8 +139,9 @@ async function attack(t: TestContext, { name, tally }: { name: string; tally: Ta
   const server = createServer((request, response) => {
     const id = ledger.arrived(request)
     const answer = (): void => void response.writeHead(200, ['X-Seen', id, 'Content-Length', '2']).end('ok')
-    if (request.complete) answer()
-    request.on('end', answer).on('error', () => undefined)
+    if (request.url?.startsWith('/early/') === true) answer()
+    else request.on('end', answer)
+    request.resume().on('error', () => undefined)
   })
   server.on('upgrade', (request, socket) => {
     ledger.arrived(request)
@@ -146,7 +158,7 @@ async function attack(t: TestContext, { name, tally }: { name: string; tally: Ta
   const origin = isOrigin(name) ? stack.use(await startOrigin(name, port)).origin : `http://127.0.0.1:${port}`
   const gateway = stack.use(
     await startGateway({
-      config: `admin: off\nupstreams: { app: { servers: ["${origin}"], retries: 0, timeouts: { first_byte: 10s, idle: 10s } } }\nroutes: [{ id: app, match: { path: /* }, upstream: app, session: none }]\n`,
+      config: `admin: off\nupstreams: { app: { servers: ["${origin}"], retries: 0, timeouts: { first_byte: 10s, idle: 10s } } }\n${routes}`,
       onRequestLine: (line) => void ledger.lines.set(String(line['request.id']), line),
     }),
   )
