@@ -42,6 +42,7 @@ const sound = (host: string): string[] => {
     `POST /expect/# HTTP/1.1\r\n${own}Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello`,
     `POST /early/# HTTP/1.1\r\n${own}Content-Length: 5\r\n\r\nhello`,
     `POST /guarded/# HTTP/1.1\r\n${own}Content-Length: ${long}\r\n\r\n${inner}`,
+    `POST /guarded/lines/# HTTP/1.1\r\n${own}${'A: b\r\n'.repeat(40)}Content-Length: 4\r\n\r\nbody`,
     `PUT /small/# HTTP/1.1\r\n${own}Transfer-Encoding: chunked\r\n\r\n${long.toString(16)}\r\n${inner}\r\n0\r\n\r\n`,
     `OPTIONS /options/# HTTP/1.1\r\n${own}Content-Length: 0\r\n\r\n`,
     `DELETE http://${host}/absolute/# HTTP/1.1\r\n${own}\r\n`,
