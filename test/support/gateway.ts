@@ -70,7 +70,11 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const started = await Promise.race([
     output.logged('the gateway to listen', isAddress),
     exited.then(([code]) => Promise.reject(new Error(`the gateway ended with ${code}: ${output.stderr()}`))),
-  ])
+  ]).catch((error: unknown) => {
+    // One that listens too late would keep the whole run alive.
+    child.kill('SIGKILL')
+    throw error
+  })
   const operator = options.config.includes('admin: off')
     ? undefined
     : await output.logged('the operator listener', (line) => line.msg === 'operator listening')
