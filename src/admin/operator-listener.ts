@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { isIP } from 'node:net'
 import { addressText, type ListenAddress, listenOn } from '../lib/listening.ts'
 import type { AdminApi } from './api.ts'
+import { createSingleFlight } from '../lib/single-flight.ts'
 
 /** What `/readyz` tells: a word for each thing that must work. */
 export interface ReadyReport {
@@ -11,7 +12,7 @@ export interface ReadyReport {
 
 export interface OperatorListenerOptions {
   readonly address: ListenAddress
-  /** Prometheus' text format. */
+  /** Prometheus' text format. Asked for once at a time, however many scrape. */
   readonly metrics: () => Promise<string>
   readonly isReady: () => Promise<ReadyReport>
   /** Never looks at stores: a gateway whose database is down must not be restarted for it. */
@@ -25,6 +26,12 @@ export interface OperatorListener extends AsyncDisposable {
   useApi(api: AdminApi | undefined): void
 }
 
+/**
+ * A reader who takes nothing is let go after one to two times this: until then the text that it asked for is kept for it.
+ * Longer than a look at the stores takes.
+ */
+const IDLE_MS = 15_000
+
 interface OperatorAnswer {
   readonly status: number
   readonly type: string
@@ -37,6 +44,9 @@ export async function openOperatorListener(options: OperatorListenerOptions): Pr
   const server = createServer({ maxHeaderSize: 8 * 1024, requestTimeout: 10_000 }, (request, response) => {
     void serve(request, response)
   })
+  server.setTimeout(IDLE_MS)
+  // To write the text takes milliseconds in which nothing else happens: who asks meanwhile shares the next one.
+  const scrape = createSingleFlight(options.metrics)
   await listenOn(server, options.address)
   return {
     address: addressText(server, options.address),
@@ -75,7 +85,7 @@ export async function openOperatorListener(options: OperatorListenerOptions): Pr
     if (!mayAsk(request, options.address)) return plain(403, 'not for other sites\n')
     switch (request.url?.split('?', 1)[0]) {
       case '/metrics':
-        return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await options.metrics() }
+        return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await scrape(undefined) }
       case '/livez':
         return options.isLive() ? plain(200, 'live\n') : plain(503, 'not live\n')
       case '/readyz':

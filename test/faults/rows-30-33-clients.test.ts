@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { openAuthority } from '../support/certificates.ts'
 import { until, within } from '../support/deadline.ts'
 import { type EvilConnection, type EvilUpstream, startEvil } from '../support/evil-upstream.ts'
-import type { RawClient } from '../support/raw-client.ts'
+import { connectRaw, type RawClient } from '../support/raw-client.ts'
 import { answerOf, byPath, type FaultGate, openGate, pause, times } from './stage.ts'
 
 /** What a request has come to when its client leaves. */
@@ -32,6 +36,9 @@ const moments: [
   ['in mid-answer, while the app is silent', 'GET /part HTTP/1.1\r\nHost: x\r\n\r\n', (_, client) => client.data(100)],
   ['in mid-answer, while the app sends', 'GET /flood HTTP/1.1\r\nHost: x\r\n\r\n', (_, client) => client.data(100_000)],
 ]
+
+/** What a young process grows by on its own: compiled code, and buffers that nobody has collected yet. */
+const NOISE_KIB = 48 * 1024
 
 /** Deadlines that do not end what the client's leaving should. */
 const patient = { timeouts: 'connect: 5s, first_byte: 60s, idle: 60s' }
@@ -65,27 +72,34 @@ describe('row 30: a client that leaves', () => {
 
   for (const [when, request, isUnderWay] of moments) {
     for (const how of ['FIN', 'RST'] as const) {
-      test(`row 30: ${when}, by ${how}: the app’s connection is closed at once`, async () => {
+      test(`row 30: ${when}, by ${how}: the app’s connection is closed at once`, async (t) => {
         const openFiles = gate.openFiles()
+        const tookMs: number[] = []
         for (let i = 0; i < times({ usual: 2, whole: 200 }); i++) {
           await using client = await gate.connect()
           const opened = upstream.connections.length
           await client.send(request)
           const connection = await upstream.connection(opened)
           await isUnderWay(connection, client)
+          const leftMs = performance.now()
           if (how === 'RST') client.reset()
           else client.socket.destroy()
           // Far less than the deadlines of an exchange, which would end it as well.
           await within('the upstream’s connection to close', connection.closed, 2_000)
+          tookMs.push(performance.now() - leftMs)
         }
+        const middleMs = tookMs.toSorted((a, b) => a - b)[tookMs.length >> 1] ?? 0
+        t.diagnostic(`after ${Math.round(middleMs)} ms, at most ${Math.round(Math.max(...tookMs))} ms`)
+        assert.ok(middleMs <= 100, `${tookMs} ms`)
         await gate.assertServes()
         await gate.untilQuiet(openFiles + 4)
       })
     }
   }
 
-  test('row 30: at any byte of what it sends and gets: nothing stays open, and nobody else notices', async () => {
+  test('row 30: at any byte of what it sends and gets: nothing stays open, and nobody else notices', async (t) => {
     const openFiles = gate.openFiles()
+    const residentKib = gate.residentKib()
     const request = `POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 300\r\n\r\n${'y'.repeat(300)}`
     for (let i = 0; i < times({ usual: 200, whole: 10_000 }); i++) {
       await using client = await gate.connect()
@@ -95,6 +109,9 @@ describe('row 30: a client that leaves', () => {
     }
     await gate.assertServes()
     await gate.untilQuiet(openFiles + 4)
+    const grownKib = gate.residentKib() - residentKib
+    t.diagnostic(`${Math.round(grownKib / 1024)} MiB more than before`)
+    assert.ok(grownKib <= NOISE_KIB, `${grownKib} KiB more than before`)
   })
 })
 
@@ -128,6 +145,27 @@ const slowAnswers = byPath({
     connection.end()
   },
 })
+
+/** A gateway that ends TLS by itself, before the same upstream. */
+async function openTlsGate(origin: string, options: { timeouts: string }) {
+  await using stack = new AsyncDisposableStack()
+  const folder = await mkdtemp(join(tmpdir(), 'sessiongate-issuing-'))
+  stack.defer(() => rm(folder, { recursive: true }))
+  const { cert, key } = await (await openAuthority(folder)).issue({ hosts: ['localhost'] })
+  const gate = stack.use(
+    await openGate(origin, {
+      ...options,
+      files: { 'main.crt': cert, 'main.key': key },
+      sections: 'listen: [{ address: "127.0.0.1:0", tls: { cert: main.crt, key: main.key } }]\n',
+    }),
+  )
+  const closing = stack.move()
+  return {
+    gate,
+    connect: () => connectRaw({ port: gate.gateway.port, tlsServername: 'localhost' }),
+    [Symbol.asyncDispose]: () => closing.disposeAsync(),
+  }
+}
 
 function isAskedInVain(connection: EvilConnection): boolean {
   return connection.received().includes('/silent') && !connection.socket.readableEnded && !connection.socket.closed
@@ -173,6 +211,24 @@ describe('row 31: a client that has finished sending', () => {
     })
   }
 
+  test('row 31: the same in TLS, where it is close_notify that says so', async () => {
+    await using secure = await openTlsGate(upstream.origin, patient)
+    for (const [why, request, bodies] of halfCloses) {
+      await using client = await secure.connect()
+      await client.send(request)
+      client.end()
+      const got: string[] = []
+      while (got.length < bodies.length) {
+        const { status, body, isComplete } = await client.response()
+        if (status === 100) continue
+        assert.deepEqual([status, isComplete], [200, true], why)
+        got.push(body.toString())
+      }
+      assert.deepEqual(got, bodies, why)
+      assert.equal((await client.rest()).length, 0, why)
+    }
+  })
+
   test('row 31: a FIN behind the head of an answer that keeps coming does not end it', async () => {
     await using client = await gate.connect()
     await client.send('GET /steady HTTP/1.1\r\nHost: x\r\n\r\n')
@@ -200,11 +256,9 @@ describe('row 31: a client that has finished sending', () => {
       assert.doesNotMatch((await client.rest()).toString(), /HTTP\/1\.1 [^4]/, bytes)
     }
     await gate.assertServes()
+    await until('the app is not left waiting for the rest', () => !upstream.connections.some(isAskedInVain))
   })
 })
-
-/** What a young process grows by on its own: compiled code, and buffers that nobody has collected yet. */
-const NOISE_KIB = 48 * 1024
 
 describe('row 32: a client that never reads', () => {
   test('row 32: costs a few buffers, and is let go when it has taken nothing for as long as the route allows', async () => {
@@ -261,21 +315,73 @@ const strangers: [why: string, bytes: Buffer][] = [
 ]
 
 describe('row 33: a client that does not speak HTTP', () => {
-  test('row 33: gets 400 or a closed connection, and nobody else notices', async () => {
+  test('row 33: gets 400 or a closed connection, nobody else notices, and it does not fill the log', async (t) => {
     await using upstream = await startEvil(byPath({}))
     await using gate = await openGate(upstream.origin)
     const before = gate.openFiles()
-    const count = times({ usual: 200, whole: 20_000 })
-    const random = Array.from({ length: count }, (_, i): [string, Buffer] => ['chance', randomBytes(1 + (i % 600))])
-    for (const [why, bytes] of [...strangers, ...random]) {
+    const startedMs = performance.now()
+    const asked = await everyStranger(async (why, bytes) => {
       await using client = await gate.connect()
       await client.send(bytes).catch(() => undefined)
       client.end()
       const said = (await client.rest()).toString('latin1')
       assert.match(said, /^(HTTP\/1\.1 4\d\d |$)/, `${why}: ${bytes.toString('hex')}`)
-    }
+    })
     await gate.assertServes()
     await gate.untilQuiet(before + 4)
     assert.equal(upstream.connections.length, 0)
+    const lines = gate.gateway.log.filter((line) => String(line['error.type']).startsWith('ERR_')).length
+    t.diagnostic(`${asked} connections, ${lines} lines`)
+    assertLimited(lines, { each: 100, startedMs })
+  })
+
+  test('row 33: at a port that speaks TLS: closed or told so, handshakes of others go on, and it does not fill the log', async (t) => {
+    await using upstream = await startEvil(byPath({}))
+    await using secure = await openTlsGate(upstream.origin, patient)
+    const { gate } = secure
+    const before = gate.openFiles()
+    const startedMs = performance.now()
+    const asked = await everyStranger(async (why, bytes) => {
+      await using client = await gate.connect()
+      await client.send(bytes).catch(() => undefined)
+      client.end()
+      // An alert of TLS, or the words for those who speak plain HTTP.
+      const said = (await client.rest()).toString('latin1')
+      const isAlert = said.startsWith(TLS_ALERT)
+      assert.ok(isAlert || /^(HTTP\/1\.1 400 |$)/.test(said), `${why}: ${bytes.toString('hex')}: ${said}`)
+    })
+    await using client = await secure.connect()
+    await client.send('GET /well HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+    assert.equal((await client.response()).body.toString(), 'well')
+    await client[Symbol.asyncDispose]()
+    await gate.untilQuiet(before + 4)
+    assert.equal(upstream.connections.length, 0)
+    const lines = gate.gateway.log.filter(({ msg }) => msg === 'tls handshake failed').length
+    t.diagnostic(`${asked} connections, ${lines} lines`)
+    assertLimited(lines, { each: 20, startedMs })
+    assert.doesNotMatch(gate.gateway.stderr(), /Unhandled|Uncaught|MaxListeners|Warning/)
   })
 })
+
+/** The first bytes of an alert. */
+const TLS_ALERT = '\x15\x03'
+
+/** Plays all strangers, some at a time; how many they were. */
+async function everyStranger(play: (why: string, bytes: Buffer) => Promise<void>): Promise<number> {
+  const count = times({ usual: 400, whole: 100_000 })
+  let next = 0
+  async function playOn(): Promise<void> {
+    for (let i = next++; i < count; i = next++) {
+      const [why, bytes] = strangers[i] ?? ['chance', randomBytes(1 + (i % 600))]
+      await play(why, bytes)
+    }
+  }
+  await Promise.all(Array.from({ length: 10 }, playOn))
+  return count
+}
+
+/** So many in each ten seconds that have begun. */
+function assertLimited(lines: number, { each, startedMs }: { each: number; startedMs: number }): void {
+  const most = each * (2 + (performance.now() - startedMs) / 10_000)
+  assert.ok(lines >= 1 && lines <= most, `${lines} lines`)
+}

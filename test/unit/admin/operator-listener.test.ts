@@ -142,6 +142,27 @@ test('a failure in what it asks is 500, tells nothing, and the next request is a
   assert.equal((await ask(listener.address, '/metrics')).body, 'fine')
 })
 
+test('however many scrape at once, the metrics are gathered once at a time, and never before somebody asked', async () => {
+  let running = 0
+  let runs = 0
+  await using listener = await open({
+    async metrics() {
+      running += 1
+      runs += 1
+      assert.equal(running, 1)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      running -= 1
+      return `${runs}`
+    },
+  })
+  const first = ask(listener.address, '/metrics')
+  const others = await Promise.all(Array.from({ length: 20 }, () => ask(listener.address, '/metrics')))
+  assert.equal((await first).status, 200)
+  assert.deepEqual(new Set(others.map(({ status }) => status)), new Set([200]))
+  assert.ok(runs <= 3, `${runs} runs for 21 scrapes`)
+  assert.equal((await ask(listener.address, '/metrics')).body, `${runs}`)
+})
+
 test('a port that is taken is an error, not silence', async () => {
   await using first = await open()
   const port = Number(first.address.split(':').at(-1))
