@@ -75,7 +75,7 @@ describe('row 30: a client that leaves', () => {
       test(`row 30: ${when}, by ${how}: the app’s connection is closed at once`, async (t) => {
         const openFiles = gate.openFiles()
         const tookMs: number[] = []
-        for (let i = 0; i < times({ usual: 2, whole: 200 }); i++) {
+        for (let i = 0; i < times({ usual: 7, whole: 200 }); i++) {
           await using client = await gate.connect()
           const opened = upstream.connections.length
           await client.send(request)
@@ -90,6 +90,7 @@ describe('row 30: a client that leaves', () => {
         }
         const middleMs = tookMs.toSorted((a, b) => a - b)[tookMs.length >> 1] ?? 0
         t.diagnostic(`after ${Math.round(middleMs)} ms, at most ${Math.round(Math.max(...tookMs))} ms`)
+        // Of most: beside other work a machine may look away for longer.
         assert.ok(middleMs <= 100, `${tookMs} ms`)
         await gate.assertServes()
         await gate.untilQuiet(openFiles + 4)
