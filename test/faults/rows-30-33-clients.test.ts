@@ -110,9 +110,9 @@ describe('row 30: a client that leaves', () => {
     }
     await gate.assertServes()
     await gate.untilQuiet(openFiles + 4)
-    const grownKib = gate.residentKib() - residentKib
-    t.diagnostic(`${Math.round(grownKib / 1024)} MiB more than before`)
-    assert.ok(grownKib <= NOISE_KIB, `${grownKib} KiB more than before`)
+    t.diagnostic(`${Math.round((gate.residentKib() - residentKib) / 1024)} MiB more than before`)
+    // What nobody holds any more is collected when there is nothing else to do.
+    await until('memory is back', () => gate.residentKib() - residentKib <= NOISE_KIB, 60_000)
   })
 })
 
