@@ -74,6 +74,20 @@ describe('row 25: an upstream that resets before the head of its answer', () => 
     })
   }
 
+  test('row 25: at once when it is connected to: GET is tried once more, POST never is', async () => {
+    await using upstream = await startEvil((connection) => connection.reset())
+    await using gate = await openGate(upstream.origin)
+    for (const [method, attempts] of [
+      ['GET', 2],
+      ['POST', 1],
+    ] as const) {
+      const from = upstream.connections.length
+      assert.equal((await gate.ask('/', { method })).status, 502)
+      assert.equal(upstream.connections.length - from, attempts, method)
+    }
+    await gate.assertServes()
+  })
+
   test('row 25: a kept connection that is reset under a request: GET goes on a fresh one, POST does not', async () => {
     for (const [method, status, seen] of [
       ['GET', 200, 3],

@@ -85,6 +85,83 @@ describe('row 28: an upstream whose head is not to be passed on', () => {
   }
 })
 
+/** A whole answer with a command in it, of which a few bytes of the head are lost, doubled or replaced. */
+function mutant(command: string, random: () => number): Buffer {
+  const head = `HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Type: text/plain\r\n${command}\r\n`
+  const bytes = [...Buffer.from(head)]
+  for (let changes = 1 + Math.floor(random() * 3); changes > 0; changes--) {
+    const at = Math.floor(random() * bytes.length)
+    const kind = Math.floor(random() * 4)
+    const [now = 0] = bytes.slice(at)
+    const some = Math.floor(random() * 256)
+    const telling = [0, 9, 10, 13, 32, 34, 44, 58, 123, 125][Math.floor(random() * 10)] ?? 0
+    bytes.splice(at, 1, ...([[], [now, now], [some], [telling]][kind] ?? []))
+  }
+  return Buffer.concat([Buffer.from(bytes), Buffer.from('body')])
+}
+
+/** Numbers from 0 to 1 that a seed decides (mulberry32). */
+function randomFrom(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+describe('row 28: an upstream whose head is damaged by chance', () => {
+  test('row 28: what is refused has changed nothing, what is passed on holds no command, and the next has its own answer', async (t) => {
+    const seed = Number(process.env.SESSIONGATE_SEED ?? Date.now() % 1_000_000)
+    const random = randomFrom(seed)
+    let round = 0
+    const mutants: Buffer[] = []
+    await using upstream = await startEvil(
+      byPath({
+        login: (connection) => connection.send(answerOf('in', 'X-Session-Set: {"userInfo":{"id":1}}\r\n')),
+        mutant: (connection) => connection.send(mutants.at(-1) ?? ''),
+        good: (connection, head) => connection.send(answerOf(/x-session-assertion: \S+/i.exec(head)?.[0] ?? 'none')),
+      }),
+    )
+    // A length that has grown is waited for: not long.
+    await using gate = await openGate(upstream.origin, {
+      timeouts: 'connect: 5s, first_byte: 200ms, idle: 200ms',
+      sections: 'keys: [{ id: test, secret: "0123456789abcdef0123456789abcdef" }]\n',
+    })
+    const cookie = (await gate.ask('/login')).values('set-cookie')[0]?.split(';')[0]
+    const session = async (): Promise<unknown> => {
+      const { status, body } = await gate.ask('/good', { lines: `Cookie: ${cookie}\r\n` })
+      assert.equal(status, 200)
+      return JSON.parse(Buffer.from(body.toString().split('.')[1] ?? '', 'base64url').toString()).ses
+    }
+    let before = await session()
+    let refused = 0
+    for (; round < times({ usual: 150, whole: 5_000 }); round++) {
+      mutants.push(
+        mutant(`X-Session-Set: {"n":${round},"text":"a b"}\r\nX-Session-Delete: gone, "odd key"\r\n`, random),
+      )
+      const answer = await gate.ask('/mutant', { lines: `Cookie: ${cookie}\r\n` })
+      const now = await session()
+      const what = `seed ${seed}, ${round}: ${JSON.stringify(mutants.at(-1)?.toString('latin1'))}: ${answer.status}`
+      if (answer.status >= 500) {
+        refused += 1
+        assert.deepEqual(now, before, what)
+        assert.deepEqual(answer.values('set-cookie'), [], what)
+      }
+      assert.doesNotMatch(
+        answer.rawHeaders.filter((_, i) => i % 2 === 0).join('\n'),
+        /^x[^a-z0-9]session[^a-z0-9]/im,
+        what,
+      )
+      before = now
+    }
+    t.diagnostic(`seed ${seed}: ${refused} of ${round} refused`)
+    assert.ok(refused > 0 && refused < round)
+    await gate.assertServes()
+  })
+})
+
 describe('row 29: an upstream that answers before it has read the request', () => {
   const uploadBytes = times({ usual: 8, whole: 64 }) * MIB
   let upstream: EvilUpstream
