@@ -149,9 +149,10 @@ describe('row 28: an upstream whose head is damaged by chance', () => {
         assert.deepEqual(now, before, what)
         assert.deepEqual(answer.values('set-cookie'), [], what)
       }
-      assert.doesNotMatch(
-        answer.rawHeaders.filter((_, i) => i % 2 === 0).join('\n'),
-        /^x[^a-z0-9]session[^a-z0-9]/im,
+      const names = answer.rawHeaders.filter((_, i) => i % 2 === 0)
+      assert.deepEqual(
+        names.filter((name) => /^x[^a-z0-9]session[^a-z0-9]/i.test(name)),
+        [],
         what,
       )
       before = now

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type AppHandler, startApp } from '../support/app.ts'
+import { openAuthority } from '../support/certificates.ts'
 import { until } from '../support/deadline.ts'
 import type { EvilConnection, EvilScript } from '../support/evil-upstream.ts'
 import { startGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
@@ -117,6 +121,36 @@ ${sections}`
         assert.ok(performance.now() < giveUpAt, `never quiet: ${busy.join(', ')}`)
       }
     },
+    [Symbol.asyncDispose]: () => closing.disposeAsync(),
+  }
+}
+
+export interface TlsFaultGate extends AsyncDisposable {
+  readonly gate: FaultGate
+  /** Connects in TLS; `gate.connect` does not. */
+  connect(): Promise<RawClient>
+}
+
+/** The same with a listener that speaks TLS, and nothing else. */
+export async function openTlsGate(
+  origin: string,
+  options: Pick<FaultGateOptions, 'timeouts'> = {},
+): Promise<TlsFaultGate> {
+  await using stack = new AsyncDisposableStack()
+  const folder = await mkdtemp(join(tmpdir(), 'sessiongate-issuing-'))
+  stack.defer(() => rm(folder, { recursive: true }))
+  const { cert, key } = await (await openAuthority(folder)).issue({ hosts: ['localhost'] })
+  const gate = stack.use(
+    await openGate(origin, {
+      ...options,
+      files: { 'main.crt': cert, 'main.key': key },
+      sections: 'listen: [{ address: "127.0.0.1:0", tls: { cert: main.crt, key: main.key } }]\n',
+    }),
+  )
+  const closing = stack.move()
+  return {
+    gate,
+    connect: () => connectRaw({ port: gate.gateway.port, tlsServername: 'localhost' }),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   }
 }
