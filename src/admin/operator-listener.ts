@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { isIP } from 'node:net'
 import { addressText, type ListenAddress, listenOn } from '../lib/listening.ts'
-import type { AdminApi } from './api.ts'
 import { createSingleFlight } from '../lib/single-flight.ts'
+import type { AdminApi } from './api.ts'
 
 /** What `/readyz` tells: a word for each thing that must work. */
 export interface ReadyReport {

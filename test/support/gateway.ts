@@ -10,6 +10,9 @@ import { within } from './deadline.ts'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
+/** What a start may take where its code is not compiled yet and the machine has other things to do. */
+const START_DEADLINE_MS = 30_000
+
 /** One line of the gateway's log. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string }
 
@@ -68,10 +71,10 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const closed = once(child, 'close')
   const isAddress = (line: LogLine): boolean => line.msg === 'listening'
   const started = await Promise.race([
-    output.logged('the gateway to listen', isAddress),
+    output.logged('the gateway to listen', isAddress, START_DEADLINE_MS),
     exited.then(([code]) => Promise.reject(new Error(`the gateway ended with ${code}: ${output.stderr()}`))),
   ]).catch((error: unknown) => {
-    // One that listens too late would keep the whole run alive.
+    // Its pipes would keep the test's process from ending.
     child.kill('SIGKILL')
     throw error
   })
@@ -118,8 +121,9 @@ function withListeners(config: string): string {
   return `${version}${listen}${admin}${config}`
 }
 
-interface Output extends Pick<TestGateway, 'stderr' | 'logged'> {
+interface Output extends Pick<TestGateway, 'stderr'> {
   readonly lines: LogLine[]
+  logged(what: string, holds: (line: LogLine) => boolean, deadlineMs?: number): Promise<LogLine>
   /** The process is killed: of the line that it was writing, half may be there. */
   expectHalfLine(): void
 }
@@ -150,7 +154,7 @@ function collect(child: ChildProcess, onRequestLine?: (line: LogLine) => void): 
       isKilled = true
     },
     stderr: () => errors,
-    logged(what, holds) {
+    logged(what, holds, deadlineMs) {
       const known = lines.find(holds)
       if (known !== undefined) return Promise.resolve(known)
       const { promise, resolve } = Promise.withResolvers<LogLine>()
@@ -158,7 +162,7 @@ function collect(child: ChildProcess, onRequestLine?: (line: LogLine) => void): 
         if (holds(line)) resolve(line)
       }
       arrivals.on('line', listener)
-      return within(what, promise).finally(() => arrivals.off('line', listener))
+      return within(what, promise, deadlineMs).finally(() => arrivals.off('line', listener))
     },
   }
 }
