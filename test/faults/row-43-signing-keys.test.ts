@@ -135,7 +135,7 @@ shutdown: { drain: 5s }
       await pause(50)
       assert.deepEqual(await verifier.takeKids(), [keys[0]?.id])
     }
-    for (let round = 1; round <= times({ usual: 1, whole: 100 }); round++) {
+    for (let round = 1; round <= times({ usual: 1, whole: 34 }); round++) {
       const next = createKey(algorithm, `key-${round}`)
       await turnTo([key, next])
       await verifier.learn([key, next], current)
