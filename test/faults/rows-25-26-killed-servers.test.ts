@@ -14,6 +14,7 @@ import { findFreePort } from '../support/postgres.ts'
 import { pause, times } from './stage.ts'
 
 const REQUESTS_PER_SECOND = 500
+const MOST_RUNNING = 200
 /** By then the gateway knows of a kill: until then it may choose a connection whose end it has not been told of. */
 const NOTICED_MS = 250
 
@@ -80,9 +81,15 @@ function startLoad(port: number) {
   const counts = { GET: 0, POST: 0 }
   const startedMs = performance.now()
   let asked = 0
+  let spared = 0
   const timer = setInterval(() => {
     const due = ((performance.now() - startedMs) / 1000) * REQUESTS_PER_SECOND
-    while (asked < due) {
+    while (asked + spared < due) {
+      // A machine that cannot do it all would only gather requests, and all would fail that the gateway gives up on.
+      if (running.size >= MOST_RUNNING) {
+        spared += 1
+        continue
+      }
       const kind = asked % 10
       const method = kind < 2 ? 'POST' : 'GET'
       const one = ask(method, `/${method === 'POST' ? 'post' : kind < 4 ? 'part' : 'get'}/${asked++}`)
@@ -117,7 +124,8 @@ function startLoad(port: number) {
     answeredMs,
     async end() {
       clearInterval(timer)
-      await within('the last answers', Promise.all(running))
+      // Longer than the gateway waits for anybody: what hangs there would be told as a failure.
+      await within('the last answers', Promise.all(running), 60_000)
       agent.destroy()
       return { asked, ...counts }
     },
