@@ -29,6 +29,7 @@ export const errorTable = {
   ERR_WRITEBACK_REFUSED: { status: 502, title: 'The app asked for a session change that is not permitted' },
   ERR_STORE_UNAVAILABLE: { status: 503, title: 'The session store cannot be reached' },
   ERR_SESSION_WRITE: { status: 503, title: 'The session could not be stored' },
+  ERR_OVERLOADED: { status: 503, title: 'The gateway has more to do than it can' },
   ERR_SHUTTING_DOWN: { status: 503, title: 'The gateway is shutting down' },
   ERR_UPSTREAM_TIMEOUT: { status: 504, title: 'The app did not answer in time' },
   ERR_HTTP_VERSION: { status: 505, title: 'The HTTP version is not supported' },
@@ -44,6 +45,7 @@ export type ProxyErrorType =
   | 'connection_refused'
   | 'connection_terminated'
   | 'connection_timeout'
+  | 'connection_limit_reached'
   | 'connection_read_timeout'
   | 'connection_write_timeout'
   | 'tls_protocol_error'

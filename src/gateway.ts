@@ -8,6 +8,7 @@ import { createChunkMeter } from './lib/chunk-memory.ts'
 import { systemClock } from './lib/clock.ts'
 import { explainRuntime } from './lib/runtime-floor.ts'
 import { Shares } from './lib/shares.ts'
+import { openLimits } from './limit-parts.ts'
 import { createLineLimit } from './observe/line-limit.ts'
 import { type OpenLog, openLog } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
@@ -104,6 +105,7 @@ class RunningGateway implements Gateway {
       sessions: new Shares(),
       upstreams: new Shares(),
       watchCertificates: createUpstreamCertificateWatch({ log, metrics }),
+      limits: openLimits(config, { log, metrics }),
       onChunk: createChunkMeter(),
       tail,
       mayLogRefused: createLineLimit({
@@ -116,6 +118,7 @@ class RunningGateway implements Gateway {
     this.#public = new PublicFront({
       openTls: createTlsOpener({ log, metrics }),
       isTrusted: (address) => this.#current.isTrusted(address),
+      connections: this.#house.limits.connections,
     })
     this.#operations = createGatewayOperations({
       version,
@@ -147,7 +150,7 @@ class RunningGateway implements Gateway {
     await using stack = new AsyncDisposableStack()
     const generation = stack.use(await openGeneration(config, this.#house))
     const operators = stack.use(await this.#operators.prepare(config))
-    const front = stack.use(await this.#public.prepare(config.listen))
+    const front = stack.use(await this.#public.prepare(config.listen, config.limits))
     if (this.#isDraining) throw new Error('the gateway is shutting down')
     const opened = stack.move()
     return {
@@ -219,6 +222,7 @@ class RunningGateway implements Gateway {
     await this.#operations[Symbol.asyncDispose]()
     const generations = [...this.#leaving, this.#generation].filter((generation) => generation !== undefined)
     for (const generation of generations) await generation[Symbol.asyncDispose]()
+    this.#house.limits[Symbol.dispose]()
     await this.log[Symbol.asyncDispose]()
   }
 
@@ -231,7 +235,8 @@ class RunningGateway implements Gateway {
     { config, upstreams, sessions }: Generation,
     newAddresses: readonly { address: string; isTls: boolean }[],
   ): void {
-    const { metrics, tunnels, log } = this.#house
+    const { metrics, tunnels, log, limits } = this.#house
+    limits.apply(config)
     metrics.configured(configInfo(config))
     metrics.watchUpstreams([...upstreams.values()])
     metrics.tls.keepOnly(certificateNames(config))

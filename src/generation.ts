@@ -5,6 +5,7 @@ import { compileTrust } from './http/addresses.ts'
 import type { ChunkMeter } from './lib/chunk-memory.ts'
 import { systemClock } from './lib/clock.ts'
 import type { Shares } from './lib/shares.ts'
+import type { Limits } from './limit-parts.ts'
 import { createAccessLog } from './observe/access-log.ts'
 import type { Exchange } from './observe/exchange.ts'
 import { failureFields } from './observe/failure.ts'
@@ -35,6 +36,7 @@ export interface House {
   /** So are upstreams: their connections, and what is known of their servers. */
   readonly upstreams: Shares<Upstream>
   readonly watchCertificates: UpstreamCertificateWatch
+  readonly limits: Limits
   readonly onChunk: ChunkMeter
   /** For those who watch requests. */
   readonly tail: Pick<RequestTail, 'tell'>
@@ -75,6 +77,7 @@ export async function openGeneration(config: Config, house: House): Promise<Gene
     await takeUpstreams(config, {
       shares: house.upstreams,
       watchCertificates: house.watchCertificates,
+      openRoom: house.limits.openRoom,
       onState: (upstream, state) => noteServer(log, upstream, state),
     }),
   )
@@ -106,7 +109,7 @@ interface HandlerParts {
 }
 
 function createHandlersFor(config: Config, house: House, parts: HandlerParts): Generation['handlersFor'] {
-  const { log, metrics, onChunk, mayLogRefused, isDraining, tail } = house
+  const { log, metrics, onChunk, mayLogRefused, isDraining, tail, limits } = house
   const { wired, sessions, occupancy } = parts
   const accessLog = createAccessLog({ log, isEnabled: config.logging.access })
   const common = {
@@ -125,6 +128,12 @@ function createHandlersFor(config: Config, house: House, parts: HandlerParts): G
       metrics.recordExchange(exchange)
       if (mayLogRefused()) accessLog(exchange)
     },
+    recordShed(exchange: Exchange) {
+      metrics.recordExchange(exchange)
+      if (limits.mayLogRefusal()) accessLog(exchange)
+    },
+    load: limits.load,
+    pace: limits.paceOf(config),
   }
   const { pipeline } = wired
   const upgrade = upgradeOf(house, parts)

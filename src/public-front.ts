@@ -1,14 +1,16 @@
 import { fingerprint } from './config/fingerprint.ts'
 import type { ListenConfig, PublicListenConfig, TlsConfig } from './config/listen-config.ts'
+import type { ConnectionLimit } from './server/connection-limit.ts'
 import { type Door, openDoor } from './server/door.ts'
 import type { TlsParts } from './server/http-front.ts'
-import { createListener, type Handlers, type Listener } from './server/listener.ts'
+import { type ClientTimes, createListener, type Handlers, type Listener } from './server/listener.ts'
 
 export interface PublicFrontParts {
   /** Certificates are watched until the stack is disposed. */
   readonly openTls: (tls: TlsConfig, stack: AsyncDisposableStack) => Promise<TlsParts>
   /** By the configuration in force. */
   readonly isTrusted: (address: string | undefined) => boolean
+  readonly connections: ConnectionLimit
 }
 
 /** The listeners of another configuration, with all of the present one that stays. */
@@ -38,9 +40,17 @@ interface Plan {
   readonly listen: PublicListenConfig
   readonly door: Door
   readonly manner: string
+  readonly times: ClientTimes
   readonly stand: Stand | undefined
   readonly tls: TlsParts | undefined
   readonly closing: AsyncDisposableStack
+}
+
+interface Planning {
+  readonly before: Stand | undefined
+  readonly times: ClientTimes
+  /** What is opened for it. */
+  readonly stack: AsyncDisposableStack
 }
 
 /** Where browsers come to: the addresses, and who speaks there. */
@@ -61,13 +71,13 @@ export class PublicFront implements AsyncDisposable {
   }
 
   /** @throws {Error} when an address cannot be had, or a certificate cannot be used. */
-  async prepare(listens: readonly PublicListenConfig[]): Promise<PreparedFront> {
+  async prepare(listens: readonly PublicListenConfig[], { headMs, keepAliveMs }: ClientTimes): Promise<PreparedFront> {
     await using stack = new AsyncDisposableStack()
     const plans = new Map<string, Plan>()
     const opened: Plan[] = []
     for (const [key, listen] of addressKeys(listens)) {
       const before = this.#stands.get(key)
-      const plan = await this.#plan(listen, before, stack)
+      const plan = await this.#plan(listen, { before, times: { headMs, keepAliveMs }, stack })
       plans.set(key, plan)
       if (before === undefined) opened.push(plan)
     }
@@ -101,13 +111,13 @@ export class PublicFront implements AsyncDisposable {
     await Promise.all([...stands, ...this.#leaving].map(({ closing }) => closing.disposeAsync()))
   }
 
-  async #plan(listen: PublicListenConfig, before: Stand | undefined, stack: AsyncDisposableStack): Promise<Plan> {
-    const manner = fingerprint([listen.tls, listen.proxyProtocol])
+  async #plan(listen: PublicListenConfig, { before, times, stack }: Planning): Promise<Plan> {
+    const manner = fingerprint([listen.tls, listen.proxyProtocol, times])
     const door = before?.door ?? stack.use(await openDoor(listen.address))
     const stand = before?.manner === manner ? before : undefined
     const closing = stack.use(new AsyncDisposableStack())
     const tls = stand === undefined && listen.tls ? await this.#parts.openTls(listen.tls, closing) : undefined
-    return { listen, door, manner, stand, tls, closing }
+    return { listen, door, manner, times, stand, tls, closing }
   }
 
   #commit(
@@ -117,10 +127,11 @@ export class PublicFront implements AsyncDisposable {
   ): void {
     const before = this.#stands
     const stands = new Map<string, Stand>()
-    for (const [key, { listen, door, manner, stand, tls, closing }] of plans) {
+    for (const [key, plan] of plans) {
+      const { listen, door, manner, stand, closing } = plan
       const handlers = handlersFor(listen)
       stand?.listener.use(handlers)
-      const listener = stand?.listener ?? this.#speak(door, handlers, { tls, listen })
+      const listener = stand?.listener ?? this.#speak(plan, handlers)
       stands.set(key, { listen, door, manner, listener, closing: stand?.closing ?? closing })
     }
     this.#stands = stands
@@ -131,16 +142,10 @@ export class PublicFront implements AsyncDisposable {
     }
   }
 
-  #speak(
-    door: Door,
-    handlers: Handlers,
-    { tls, listen }: { readonly tls: TlsParts | undefined; readonly listen: PublicListenConfig },
-  ): Listener {
-    const { isTrusted } = this.#parts
-    const listener = createListener(door, handlers, {
-      tls,
-      proxyProtocol: listen.proxyProtocol ? { isTrusted } : undefined,
-    })
+  #speak({ door, listen, tls, times }: Plan, handlers: Handlers): Listener {
+    const { isTrusted, connections } = this.#parts
+    const proxyProtocol = listen.proxyProtocol ? { isTrusted } : undefined
+    const listener = createListener(door, handlers, { tls, proxyProtocol, times, connections })
     door.lead(listener.take)
     return listener
   }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { ClientTlsConfig, Config, UpstreamConfig } from './config/config.ts'
 import { fingerprint } from './config/fingerprint.ts'
+import type { SocketRoom } from './lib/descriptor-budget.ts'
 import type { Shares } from './lib/shares.ts'
 import { openUpstream } from './proxy/forward.ts'
 import type { ServerState } from './proxy/standing.ts'
@@ -19,6 +20,8 @@ interface TakingParts {
   readonly shares: Shares<Upstream>
   readonly onState: OnServerState
   readonly watchCertificates: UpstreamCertificateWatch
+  /** Room for the connections to one more upstream. */
+  readonly openRoom: () => SocketRoom
 }
 
 /**
@@ -40,10 +43,10 @@ export async function takeUpstreams(config: Config, { shares, ...parts }: Taking
 /** With its certificates, which change while it is open. */
 async function openWatched(
   upstream: UpstreamConfig,
-  { onState, watchCertificates }: Omit<TakingParts, 'shares'>,
+  { onState, watchCertificates, openRoom }: Omit<TakingParts, 'shares'>,
 ): Promise<Upstream> {
   await using stack = new AsyncDisposableStack()
-  const opened = stack.use(openOne(upstream, onState))
+  const opened = stack.use(openOne(upstream, { onState, sockets: openRoom() }))
   stack.use(await watchCertificates(upstream, opened))
   const closing = stack.move()
   return { ...opened, [Symbol.asyncDispose]: () => closing.disposeAsync() }
@@ -51,12 +54,16 @@ async function openWatched(
 
 /** The upstreams by name, for somebody who is not going to ask them: no server is checked, no certificate is read. */
 export function nameUpstreams(config: Config): ReadonlyMap<string, Upstream> {
-  return new Map([...config.upstreams].map(([name, upstream]) => [name, openOne(upstream, undefined)]))
+  return new Map([...config.upstreams].map(([name, upstream]) => [name, openOne(upstream)]))
 }
 
-function openOne(upstream: UpstreamConfig, onState: OnServerState | undefined): Upstream {
+/** Without an `onState` nobody is going to ask it. */
+function openOne(
+  upstream: UpstreamConfig,
+  { onState, sockets }: { readonly onState?: OnServerState; readonly sockets?: SocketRoom } = {},
+): Upstream {
   const { name, servers, balance, passHost, timeouts, retries } = upstream
-  const common = { name, servers, balance, passHost, timeouts, retries }
+  const common = { name, servers, balance, passHost, timeouts, retries, ...(sockets && { sockets }) }
   return openUpstream({ ...common, ...(onState && whatServes(upstream, onState)) })
 }
 

@@ -48,6 +48,7 @@ const wiring: ReadonlySet<string> = new Set([
   'local-cache-states.ts',
   'housekeeping.ts',
   'tls-parts.ts',
+  'limit-parts.ts',
   'explanation.ts',
 ])
 

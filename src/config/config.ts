@@ -1,6 +1,7 @@
 import type { AccessRule, RouteMatch } from '../rules/rule.ts'
 import type { SessionCookieOptions } from '../sessions/cookie.ts'
 import type { CommandName } from '../writeback/permission.ts'
+import type { LimitsConfig } from './limits-config.ts'
 import type { ListenConfig, PublicListenConfig } from './listen-config.ts'
 import type { Secret } from './secret.ts'
 import type { HostAddress, StoreAddress } from './store-url.ts'
@@ -31,6 +32,7 @@ export interface Config {
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>
   /** In file order: the first that matches decides. */
   readonly routes: readonly RouteConfig[]
+  readonly limits: LimitsConfig
   /**
    * The union over the whole file of the names under `headers.session` and `headers.request`, as written, one of each
    * spelling. They are cut from every request, on every route.
@@ -222,13 +224,21 @@ export interface UpstreamConfig {
   /** Send the browser's Host; else the server's. Default true. */
   readonly passHost: boolean
   readonly sessionCookie: 'strip' | 'pass'
-  readonly timeouts: { readonly connectMs: number; readonly firstByteMs: number; readonly idleMs: number }
+  readonly timeouts: UpstreamTimeoutsConfig
   /** Further attempts of idempotent methods before the first response byte. Default 1. */
   readonly retries: number
   /** For `https://`; `undefined` = the system's authorities, no certificate of ours, the name in the address. */
   readonly tls: ClientTlsConfig | undefined
   /** `undefined` = servers are not checked. */
   readonly health: HealthConfig | undefined
+}
+
+export interface UpstreamTimeoutsConfig {
+  readonly connectMs: number
+  readonly firstByteMs: number
+  readonly idleMs: number
+  /** Bytes a second of an answer's body; `undefined` = at any pace, as event streams have it. */
+  readonly minBytesPerSecond: number | undefined
 }
 
 export interface HealthConfig {

@@ -13,6 +13,7 @@ import type {
 } from './config.ts'
 import { type Directories, resolveEngine } from './engine-resolution.ts'
 import { mainEngine, readAlsoEngine } from './engines-in-use.ts'
+import { resolveLimits } from './limits-config.ts'
 import { parseListenAddress } from './listen-address.ts'
 import type { ListenConfig, TlsConfig } from './listen-config.ts'
 import type { FileConfig, FileRoute } from './schema/file.ts'
@@ -53,6 +54,7 @@ export function resolveConfig(file: FileConfig, directories: Directories): Confi
       ]),
     ),
     routes: file.routes.map((route) => resolveRoute(file, route)),
+    limits: resolveLimits(file.limits),
     ownHeaders: ownHeaders(file.routes),
     errorPages: new Map(Object.entries(file.error_pages)),
     admin:
@@ -154,6 +156,7 @@ function resolveUpstream(name: string, upstream: FileUpstream, working: string):
       connectMs: upstream.timeouts.connect,
       firstByteMs: upstream.timeouts.first_byte,
       idleMs: upstream.timeouts.idle,
+      minBytesPerSecond: upstream.timeouts.min_rate,
     },
     retries: upstream.retries,
     tls: upstream.tls && resolveTls(upstream.tls, working),

@@ -13,6 +13,7 @@ export type LocalReason =
   | 'rate_limited'
   | 'body_too_large'
   | 'draining'
+  | 'overloaded'
   | 'store_unavailable'
   | 'loop_breaker'
   | 'well_known'
@@ -220,4 +221,5 @@ const reasonOfCode: Readonly<Partial<Record<ErrorCode, LocalReason>>> = {
   ERR_STORE_UNAVAILABLE: 'store_unavailable',
   ERR_SESSION_WRITE: 'store_unavailable',
   ERR_SHUTTING_DOWN: 'draining',
+  ERR_OVERLOADED: 'overloaded',
 }

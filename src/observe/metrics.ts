@@ -1,6 +1,7 @@
 import { Registry } from 'prom-client'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import type { Exchange } from './exchange.ts'
+import { createLimitMetrics, type LimitMetrics } from './limit-metrics.ts'
 import { type BuildInfo, type ConfigInfo, createProcessMetrics } from './process-metrics.ts'
 import { createReloadMetrics, type ReloadMetrics } from './reload-metrics.ts'
 import { createRequestMetrics } from './request-metrics.ts'
@@ -33,6 +34,7 @@ export interface Metrics {
   readonly webSockets: WebSocketMetrics
   readonly tls: TlsMetrics
   readonly reloads: ReloadMetrics
+  readonly limits: LimitMetrics
   /** The configuration in force is this one now. */
   configured(config: ConfigInfo): void
   /** Prometheus' text format. */
@@ -59,6 +61,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     webSockets: createWebSocketMetrics(registry),
     tls: createTlsMetrics(registry),
     reloads: createReloadMetrics(registry, options.clock ?? systemClock),
+    limits: createLimitMetrics(registry),
     configured: runtime.configured,
     text: () => registry.metrics(),
   }

@@ -1,6 +1,7 @@
 import { isIP, type Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { createSecureContext, type SecureContext } from 'node:tls'
+import type { SocketRoom } from '../lib/descriptor-budget.ts'
 import { AddressBook } from './address-book.ts'
 import type { AnswerHead } from './answer-head.ts'
 import { readServerAddress, type ServerAddress } from './server-address.ts'
@@ -58,6 +59,8 @@ export interface ServerOptions {
   readonly tls: ServerTls | undefined
   readonly timeouts: UpstreamTimeouts
   readonly maxHeaderBytes: number
+  /** Undefined: any number of connections. */
+  readonly sockets: SocketRoom | undefined
 }
 
 /** `UpstreamTls`, made ready once: reading certificates costs more than a handshake. */
@@ -75,9 +78,10 @@ const DEFAULT_MAX_HEADER_BYTES = 32 * 1024
  * @throws {Error} for certificates that OpenSSL does not take.
  */
 export function serverOptions(origin: string, options: UpstreamOptions): ServerOptions {
-  const { name, timeouts, maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options
+  const { name, timeouts, maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES, sockets } = options
   const address = readServerAddress(origin)
-  return { name, address, book: bookOf(address, options), tls: tlsOf(address, options), timeouts, maxHeaderBytes }
+  const book = bookOf(address, options)
+  return { name, address, book, tls: tlsOf(address, options), timeouts, maxHeaderBytes, sockets }
 }
 
 function bookOf({ target }: ServerAddress, { resolution }: UpstreamOptions): AddressBook | undefined {

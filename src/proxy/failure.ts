@@ -21,15 +21,33 @@ const connectErrors: ReadonlyMap<string, ProxyErrorType> = new Map([
   ['EPIPE', 'connection_terminated'],
 ])
 
+/** The system has nothing left for a further socket: that is our trouble, and not the server's. */
+const ownShortages: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
+
 /** What an error before the connection stood means (RFC 9209, section 2.3). */
 export function connectFailure(cause: unknown, facts: Place): GatewayError {
   const code = codeOf(cause)
   if (code === 'ETIMEDOUT') return connectTimeout(facts, cause)
+  if (ownShortages.has(code)) return noSocketLeft(facts, cause)
   return new GatewayError('ERR_UPSTREAM_UNREACHABLE', `no connection to the upstream (${code || 'unknown'})`, {
     cause,
     facts,
     proxyError: connectErrors.get(code) ?? tlsError(code) ?? 'destination_unavailable',
   })
+}
+
+/** There is no room for a further connection, or the system has none left. Says nothing about the server. */
+export function noSocketLeft(facts: Place, cause?: unknown): GatewayError {
+  return new GatewayError('ERR_OVERLOADED', 'no socket is left for a connection to the upstream', {
+    cause,
+    facts,
+    proxyError: 'connection_limit_reached',
+  })
+}
+
+/** It was for want of sockets of our own. */
+export function isOwnShortage(error: unknown): boolean {
+  return error instanceof GatewayError && error.code === 'ERR_OVERLOADED'
 }
 
 export function connectTimeout(facts: Place, cause?: unknown): GatewayError {
@@ -119,6 +137,11 @@ export function requestStalled(idleMs: number, isBlocked: boolean, facts: Place)
 export function answerStalled(idleMs: number, isPaused: boolean, facts: Place): GatewayError {
   if (isPaused) return new GatewayError('ERR_REQUEST_TIMEOUT', `nothing of the answer was taken for ${idleMs} ms`)
   return timeout(`nothing of the answer came for ${idleMs} ms`, 'connection_read_timeout', facts)
+}
+
+/** The answer keeps coming, and too slowly. */
+export function answerDrips(minBytesPerSecond: number, facts: Place): GatewayError {
+  return timeout(`the answer came slower than ${minBytesPerSecond} bytes a second`, 'connection_read_timeout', facts)
 }
 
 export function shuttingDown(): GatewayError {

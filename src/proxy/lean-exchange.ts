@@ -1,7 +1,9 @@
 import { AnswerBody } from './answer-body.ts'
 import { type AnswerHead, readAnswerHead } from './answer-head.ts'
+import { AnswerPace } from './answer-pace.ts'
 import type { Attempt, AttemptFailure } from './attempt.ts'
 import {
+  answerDrips,
   answerStalled,
   exchangeFailure,
   headersTooLarge,
@@ -63,6 +65,8 @@ export class LeanExchange implements ConnectionUser, DepartureWatcher, Startable
   /** What came of a chunked body in the same read as its head. */
   #text = ''
   #body: AnswerBody | undefined = undefined
+  /** Where the upstream has to be of some speed. */
+  #pace: AnswerPace | undefined = undefined
   /** Bytes of the body that are still to come, where it is not the parser that knows. */
   #bytesLeft = NOT_COUNTED
   #informational = 0
@@ -130,6 +134,10 @@ export class LeanExchange implements ConnectionUser, DepartureWatcher, Startable
     }
     this.#hasByte = true
     if (this.#body !== undefined) this.#connection.due(this.#times.idleTicks)
+    if (this.#pace?.onBytes(byteCount, performance.now()) === false) {
+      this.#cut(answerDrips(this.#times.minBytesPerSecond ?? 0, this.#connection.facts))
+      return false
+    }
     if (this.#bytesLeft === NOT_COUNTED) this.#parse(byteCount)
     else this.#takeCounted(0, byteCount)
     return !this.#isPaused
@@ -207,13 +215,17 @@ export class LeanExchange implements ConnectionUser, DepartureWatcher, Startable
 
   #push(from: number, to: number): void {
     if (this.#isOver || from === to) return
-    if (this.#body?.push(this.#connection.take(from, to)) === false) this.#isPaused = true
+    if (this.#body?.push(this.#connection.take(from, to)) !== false) return
+    this.#isPaused = true
+    this.#pace?.onPaused()
   }
 
   /** The answer does not come in one piece: hands on what is there. */
   #stream(answer: AnswerHead): void {
     if (this.#body !== undefined) return
     this.#connection.due(this.#times.idleTicks)
+    const { minBytesPerSecond, idleMs } = this.#times
+    if (minBytesPerSecond !== undefined) this.#pace = new AnswerPace(minBytesPerSecond, idleMs, performance.now())
     this.#body = new AnswerBody(
       () => this.#onWanted(),
       (error) => this.#cut(error ?? new Error('the answer is not wanted any more')),

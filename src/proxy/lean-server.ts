@@ -1,6 +1,6 @@
 import type { AddressBook } from './address-book.ts'
 import type { Attempt, Server, ServerOptions } from './attempt.ts'
-import { shuttingDown } from './failure.ts'
+import { noSocketLeft, shuttingDown } from './failure.ts'
 import { type ConnectionHouse, LeanConnection, NEVER } from './lean-connection.ts'
 import { createExchangeTimes, type ExchangeTimes, LeanExchange } from './lean-exchange.ts'
 import { Llhttp } from './llhttp.ts'
@@ -14,8 +14,8 @@ import type { UpstreamStats } from './upstream.ts'
 const READ_BYTES = 64 * 1024
 
 /**
- * One server of plain HTTP, with the connections to it. It has no upper limit of them: what is asked for is bounded where
- * clients are accepted.
+ * One server of plain HTTP, with the connections to it. How many there may be is bounded where clients are accepted, and by
+ * the room that all upstreams share.
  */
 export class LeanServer implements Server, ConnectionHouse {
   readonly address: ServerAddress
@@ -27,6 +27,8 @@ export class LeanServer implements Server, ConnectionHouse {
   readonly llhttp = new Llhttp(READ_BYTES)
   readonly buffer = Buffer.allocUnsafeSlow(READ_BYTES)
   readonly #times: ExchangeTimes
+  readonly #sockets: ServerOptions['sockets']
+  readonly #leaveRoom: (() => void) | undefined
   readonly #lookedAt = new LookedAt()
   /** The one used last is at the end. */
   readonly #idle: LeanConnection[] = []
@@ -35,7 +37,7 @@ export class LeanServer implements Server, ConnectionHouse {
   #onAllClosed: (() => void) | undefined
   #isClosed = false
 
-  constructor({ name, address, book, timeouts, maxHeaderBytes }: ServerOptions) {
+  constructor({ name, address, book, timeouts, maxHeaderBytes, sockets }: ServerOptions) {
     this.address = address
     this.book = book
     book?.watch(() => {
@@ -45,12 +47,18 @@ export class LeanServer implements Server, ConnectionHouse {
     this.connectTicks = ticksFor(timeouts.connectMs)
     this.maxHeaderBytes = maxHeaderBytes
     this.#times = createExchangeTimes(timeouts)
+    this.#sockets = sockets
+    this.#leaveRoom = sockets?.addKeeper(() => this.#closeUnused())
   }
 
   send(attempt: Attempt): void {
     const head = requestHead(attempt.request, attempt.ownHost)
     if (this.#isClosed) throw shuttingDown()
     const kept = attempt.isFresh ? undefined : this.#idle.pop()
+    if (kept === undefined && this.#sockets?.take() === false) {
+      attempt.failed({ error: noSocketLeft(this.facts), isUnused: false, isUnconnected: true, wasCutUnanswered: false })
+      return
+    }
     const connection = kept ?? this.#connect()
     const exchange = new LeanExchange({ attempt, connection, head, times: this.#times })
     connection.user = exchange
@@ -76,6 +84,7 @@ export class LeanServer implements Server, ConnectionHouse {
   onGone(connection: LeanConnection): void {
     if (!connection.isConnected) this.book?.doubt()
     this.#open.delete(connection)
+    this.#sockets?.free()
     this.#closing.add(connection)
     const at = this.#idle.lastIndexOf(connection)
     if (at !== -1) this.#idle.splice(at, 1)
@@ -89,6 +98,7 @@ export class LeanServer implements Server, ConnectionHouse {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true
+    this.#leaveRoom?.()
     for (const connection of this.#open) {
       if (connection.isConnected) connection.cut()
       else connection.refuse(shuttingDown())
@@ -97,6 +107,13 @@ export class LeanServer implements Server, ConnectionHouse {
     await new Promise<void>((resolve) => {
       this.#onAllClosed = resolve
     })
+  }
+
+  /** Somebody else needs a socket. The one that has waited longest is the least likely to be missed. */
+  #closeUnused(): boolean {
+    const oldest = this.#idle[0]
+    oldest?.discard()
+    return oldest !== undefined
   }
 
   #connect(): LeanConnection {

@@ -2,6 +2,7 @@ import type { SecureContext } from 'node:tls'
 import type { AddressBook } from './address-book.ts'
 import { type Server, type ServerTls, serverOptions } from './attempt.ts'
 import { type Candidate, hashOf } from './balance.ts'
+import { isOwnShortage } from './failure.ts'
 import { startHealthChecks } from './health-checks.ts'
 import { LeanServer } from './lean-server.ts'
 import type { ServerAddress } from './server-address.ts'
@@ -37,7 +38,9 @@ export class Member implements Candidate, AsyncDisposable {
     this.upgrader = createUndiciServer(own)
     if (options.health !== undefined) {
       const { standing } = this
-      this.#stopChecks = startHealthChecks(this.forwarder, options.health, (cause) => standing.onCheck(cause))
+      this.#stopChecks = startHealthChecks(this.forwarder, options.health, (cause) => {
+        if (!isOwnShortage(cause)) standing.onCheck(cause)
+      })
     }
   }
 

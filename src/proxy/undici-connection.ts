@@ -2,9 +2,10 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { connect as connectTls, TLSSocket } from 'node:tls'
 import { Client } from 'undici'
+import type { SocketRoom } from '../lib/descriptor-budget.ts'
 import type { AddressBook } from './address-book.ts'
 import type { ServerTls } from './attempt.ts'
-import { connectFailure, connectTimeout, type Place, shuttingDown } from './failure.ts'
+import { connectFailure, connectTimeout, noSocketLeft, type Place, shuttingDown } from './failure.ts'
 import type { ServerAddress } from './server-address.ts'
 import { ClientGoneError, type Departure } from './upstream.ts'
 
@@ -22,6 +23,8 @@ export interface ConnectionOptions {
   readonly tls: ServerTls | undefined
   readonly connectMs: number
   readonly maxHeaderBytes: number
+  /** Undefined: any number of connections. */
+  readonly sockets: SocketRoom | undefined
   readonly facts: Place
 }
 
@@ -47,19 +50,23 @@ export interface ConnectionPool extends AsyncDisposable {
   /**
    * The connection used last, or a new one. With `isFresh` always a new one.
    *
-   * @throws {GatewayError} `ERR_UPSTREAM_UNREACHABLE`, `ERR_UPSTREAM_TIMEOUT`
+   * @throws {GatewayError} `ERR_UPSTREAM_UNREACHABLE`, `ERR_UPSTREAM_TIMEOUT`, `ERR_OVERLOADED`
    * @throws {ClientGoneError}
    */
   acquire(options: { readonly isFresh: boolean; readonly client: Departure }): Promise<Connection>
   stats(): { readonly active: number; readonly idle: number; readonly pending: number }
 }
 
-/** Creates an empty pool for one server. It has no upper limit: what is asked for is bounded where clients are accepted. */
+/**
+ * Creates an empty pool for one server. How many connections there may be is bounded where clients are accepted, and by the
+ * room that all upstreams share.
+ */
 export function createConnectionPool(options: ConnectionOptions): ConnectionPool {
   const idle: Connection[] = []
   const connecting = new Set<Socket>()
   const connected = new Set<Socket>()
   const handedOver = new WeakSet<Socket>()
+  const room = createPlaces(options.sockets, idle)
   let isClosed = false
   options.book?.watch(() => {
     for (const { socket, discard } of [...idle]) if (hasMoved(socket, options)) discard()
@@ -67,7 +74,8 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
 
   async function open(client: Departure): Promise<Socket> {
     if (isClosed) throw shuttingDown()
-    const socket = createSocket(options)
+    if (!room.take()) throw noSocketLeft(options.facts)
+    const socket = room.give(createSocket(options))
     connecting.add(socket)
     try {
       await untilConnected(socket, options, client)
@@ -104,9 +112,33 @@ export function createConnectionPool(options: ConnectionOptions): ConnectionPool
     stats: () => ({ active: connected.size - idle.length, idle: idle.length, pending: connecting.size }),
     async [Symbol.asyncDispose]() {
       isClosed = true
+      room.leave()
       const own = [...connected].filter((socket) => !handedOver.has(socket))
       await Promise.all([...connecting, ...own].map(close))
     },
+  }
+}
+
+/** Who has a place in the room; each is given back once, when its socket is destroyed or closed. */
+function createPlaces(sockets: SocketRoom | undefined, idle: Connection[]) {
+  const placed = new Set<Socket>()
+  function takeBack(socket: Socket): void {
+    if (placed.delete(socket)) sockets?.free()
+  }
+  const leave = sockets?.addKeeper(() => {
+    const oldest = idle.shift()
+    if (oldest === undefined) return false
+    oldest.discard()
+    takeBack(oldest.socket)
+    return true
+  })
+  return {
+    take: () => sockets?.take() !== false,
+    give(socket: Socket): Socket {
+      placed.add(socket)
+      return socket.once('close', () => takeBack(socket))
+    },
+    leave: () => leave?.(),
   }
 }
 

@@ -4,8 +4,17 @@ import type { Dispatcher } from 'undici'
 import type { RawHeaders } from '../http/headers.ts'
 import { AnswerBody } from './answer-body.ts'
 import { type AnswerHead, linesOf, readAnswerHead } from './answer-head.ts'
+import { AnswerPace } from './answer-pace.ts'
 import { createDeadline } from './deadline.ts'
-import { answerStalled, codeOf, exchangeFailure, informationRefusal, requestStalled, unanswered } from './failure.ts'
+import {
+  answerDrips,
+  answerStalled,
+  codeOf,
+  exchangeFailure,
+  informationRefusal,
+  requestStalled,
+  unanswered,
+} from './failure.ts'
 import { createRequestBody } from './request-body.ts'
 import { isHost, isOwnedByConnection } from './request-head.ts'
 import type { Connection } from './undici-connection.ts'
@@ -51,6 +60,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined
   #requestBody: Readable | undefined
   #answerBody: Readable | undefined
+  #pace: AnswerPace | undefined
   #informational = 0
   #isSent = false
   #hasByte = false
@@ -130,7 +140,13 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#deadline.refresh()
-    if (this.#answerBody?.push(chunk) === false) controller.pause()
+    if (this.#pace?.onBytes(chunk.length, performance.now()) === false) {
+      this.#cut(answerDrips(this.#timeouts.minBytesPerSecond ?? 0, this.#connection.facts))
+      return
+    }
+    if (this.#answerBody?.push(chunk) !== false) return
+    controller.pause()
+    this.#pace?.onPaused()
   }
 
   onResponseEnd(): void {
@@ -180,7 +196,8 @@ class Exchange implements Dispatcher.DispatchHandler {
       (error) => this.#cut(error),
     )
     this.#answerBody = body
-    const { idleMs } = this.#timeouts
+    const { idleMs, minBytesPerSecond } = this.#timeouts
+    if (minBytesPerSecond !== undefined) this.#pace = new AnswerPace(minBytesPerSecond, idleMs, performance.now())
     const { facts } = this.#connection
     this.#deadline.set(idleMs, () => this.#cut(answerStalled(idleMs, this.#controller?.paused ?? false, facts)))
     this.#outcome.resolve({ kind: 'answer', head, body })

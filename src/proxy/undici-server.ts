@@ -5,13 +5,15 @@ import { createConnectionPool } from './undici-connection.ts'
 import { type Outcome, runExchange } from './undici-exchange.ts'
 
 /** One server, spoken to by undici: `https://`, and whatever asks for a change of the protocol. */
-export function createUndiciServer({ name, address, book, tls, timeouts, maxHeaderBytes }: ServerOptions): Server {
+export function createUndiciServer(options: ServerOptions): Server {
+  const { name, address, book, tls, timeouts, maxHeaderBytes, sockets } = options
   const pool = createConnectionPool({
     address,
     book,
     tls,
     connectMs: timeouts.connectMs,
     maxHeaderBytes,
+    sockets,
     facts: { upstream: name, server: address.label },
   })
 

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { GatewayError } from '../errors.ts'
 import type { RawHeaders } from '../http/headers.ts'
+import type { SocketRoom } from '../lib/descriptor-budget.ts'
 import type { NameResolution } from './address-book.ts'
 import type { Balance } from './balance.ts'
 import type { HealthThresholds, ServerState } from './standing.ts'
@@ -14,6 +15,8 @@ export interface UpstreamTimeouts {
   readonly firstByteMs: number
   /** The longest time in which no byte moves: of the request while it is sent, of the answer while it is received. */
   readonly idleMs: number
+  /** How many bytes a second of an answer's body must come, looked at over each `idleMs`; undefined = any number. */
+  readonly minBytesPerSecond?: number | undefined
 }
 
 /** How to know the servers behind `https://`, and be known there. PEM texts; undefined: as if nothing were said. */
@@ -61,6 +64,8 @@ export interface UpstreamOptions {
   readonly health?: HealthOptions
   /** How names of servers are resolved; default: as the system does it, every ten seconds. */
   readonly resolution?: NameResolution
+  /** Room for its connections; default: any number. */
+  readonly sockets?: SocketRoom
   /** Told when a server is left out of the choice, and when it is back. */
   readonly onState?: (state: ServerState) => void
   /** Limit of the names and values of one answer's head, and again of its trailers. Default 32 KiB. */
@@ -217,7 +222,8 @@ export interface Upstream extends AsyncDisposable {
    * and at servers that have not been tried yet, as long as there are any.
    *
    * @throws {GatewayError} `ERR_UPSTREAM_UNREACHABLE`, `ERR_UPSTREAM_TIMEOUT`, `ERR_UPSTREAM_PROTOCOL`, each with its
-   * type of RFC 9209; `ERR_REQUEST_TIMEOUT` if the client's body stalls; `ERR_SHUTTING_DOWN` after disposal.
+   * type of RFC 9209; `ERR_REQUEST_TIMEOUT` if the client's body stalls; `ERR_OVERLOADED` if there is no
+   * room for a connection; `ERR_SHUTTING_DOWN` after disposal.
    * @throws {ClientGoneError} when the client has gone, and the error of `body` if that failed.
    */
   forward(request: UpstreamRequest): Promise<UpstreamAnswer>

@@ -27,5 +27,7 @@ export function limitBody(visit: Visit, maxBytes: number | undefined): Readable 
       counter.destroy(new GatewayError('ERR_REQUEST_INVALID', 'the browser left in mid-body'))
   })
   counter.once('close', () => visit.body.unpipe(counter))
-  return visit.body.pipe(counter)
+  visit.body.pipe(counter)
+  visit.pace?.watchBody(visit, visit.body, counter)
+  return counter
 }

@@ -1,14 +1,17 @@
 import type { ServerResponse } from 'node:http'
 import { GatewayError } from '../errors.ts'
+import { readFraming } from '../http/framing.ts'
 import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Exchange, WritebackResult } from '../observe/exchange.ts'
 import type { SessionCookie } from '../sessions/cookie.ts'
 import { type Answer, errorAnswer, letGo } from './answer.ts'
+import type { ClientPace } from './client-pace.ts'
 import { bringsDeadCookie, eraseCookie } from './descent.ts'
 import type { ErrorPages } from './error-pages.ts'
 import { noteBrokenOff } from './forwarding.ts'
 import type { Handlers } from './listener.ts'
+import type { Load } from './load.ts'
 import type { Occupancy } from './occupancy.ts'
 import { Outbox } from './outbox.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -25,6 +28,10 @@ export interface HandlersParts {
   readonly record: (exchange: Exchange) => void
   /** The same for what the parser refused, which costs a stranger nothing to send. */
   readonly recordRefused: (exchange: Exchange) => void
+  /** The same for what was refused because there is too much to do. */
+  readonly recordShed: (exchange: Exchange) => void
+  readonly load: Load
+  readonly pace: ClientPace
   readonly clock: Clock
   readonly onChunk: ChunkMeter
   /** Of the requests under way. */
@@ -58,7 +65,8 @@ export class RequestHandlers implements Handlers {
     try {
       let answer: Answer
       try {
-        answer = await this.#parts.pipeline.serve(visit)
+        // Waited for in any case: that the request has no body, node:http says a moment after the head is there.
+        answer = await (this.#shed(visit) ?? this.#parts.pipeline.serve(visit))
       } catch (error) {
         answer = this.#failed(visit, error)
       }
@@ -77,7 +85,9 @@ export class RequestHandlers implements Handlers {
     const { response } = connection
     this.#parts.occupancy.enter()
     try {
-      const answer = await this.#parts.upgrade(visit, connection).catch((error: unknown) => this.#failed(visit, error))
+      const shed = this.#shed(visit)
+      const upgrade = async () => shed ?? (await this.#parts.upgrade(visit, connection))
+      const answer = await upgrade().catch((error: unknown) => this.#failed(visit, error))
       if (answer === undefined) return
       tellResponse(connection)
       await this.#reply(visit, response, answer)
@@ -85,6 +95,20 @@ export class RequestHandlers implements Handlers {
     } finally {
       this.#record(visit)
     }
+  }
+
+  /** The answer for a request that is one too many, before anything is asked for it; undefined: it is let in. */
+  #shed(visit: Visit): Answer | undefined {
+    const refusal = this.#parts.load.enter()
+    if (refusal === undefined) {
+      visit.isLetIn = true
+      visit.pace = this.#parts.pace
+      return undefined
+    }
+    const answer = this.#failed(visit, refusal)
+    // Nobody has looked where the request ends. Where that is plain, the connection may go on: a new one costs more.
+    visit.mustClose = isDoubtful(visit)
+    return answer
   }
 
   /** The work is done, or the answer is out: whichever comes second ends the request. */
@@ -98,7 +122,10 @@ export class RequestHandlers implements Handlers {
     if (visit.isGone && exchange.outcome === 'forwarded') exchange.outcome = 'aborted'
     exchange.durationMs = performance.now() - visit.startedMs
     noteUpstreamEnd(visit)
-    this.#parts.record(exchange)
+    if (visit.isLetIn) {
+      this.#parts.load.leave()
+      this.#parts.record(exchange)
+    } else this.#parts.recordShed(exchange)
     this.#parts.occupancy.leave()
   }
 
@@ -166,6 +193,15 @@ function unsendable(error: unknown): GatewayError {
     cause: error,
     proxyError: 'http_protocol_error',
   })
+}
+
+function isDoubtful({ method, httpVersion, raw }: Visit): boolean {
+  try {
+    readFraming(method, httpVersion, raw)
+    return false
+  } catch {
+    return true
+  }
 }
 
 /** What a refused or failed write-back counts as; undefined for errors of another kind. */

@@ -5,6 +5,7 @@ import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Exchange } from '../observe/exchange.ts'
 import { visitOf } from './arrival.ts'
+import { type ConnectionLimit, guardConnections } from './connection-limit.ts'
 import { createConversations, type Turn } from './conversation.ts'
 import type { Door } from './door.ts'
 import { createHalfCloseWatch } from './half-close.ts'
@@ -16,10 +17,8 @@ import type { Visit } from './visit.ts'
 
 /** Of a request's head: the line and all headers (RFC 6585, section 5: 431 beyond it). */
 const MAX_HEAD_BYTES = 16 * 1024
-/** A head must be complete by then, counted from the connection's or the previous answer's end. */
-const HEAD_DEADLINE_MS = 30_000
-/** For how long an idle connection is kept; longer than the usual load balancer's 60 s, so that it closes first. */
-const KEEP_ALIVE_MS = 75_000
+/** How often it is looked whether a head is late, at most. */
+const HEAD_LOOK_MS = 5_000
 /** At the end, how long a kept connection may stay silent: long enough for a busy client to bring what it has on the way. */
 const LAST_SILENCE_MS = 250
 /** At the end, how long a request whose head has begun to come may still take to arrive, and a first one to begin. */
@@ -39,7 +38,20 @@ export interface Handlers {
   readonly onChunk: ChunkMeter
 }
 
+/** How long a client may take before its request is there. */
+export interface ClientTimes {
+  /** A head must be complete by then, counted from the connection's or the previous answer's end. Default 30 s. */
+  readonly headMs: number
+  /** For how long an idle connection is kept. Default 75 s: longer than the usual load balancer's 60 s, so that it closes first. */
+  readonly keepAliveMs: number
+}
+
+const DEFAULT_TIMES: ClientTimes = { headMs: 30_000, keepAliveMs: 75_000 }
+
 export interface ListenerOptions {
+  readonly times?: ClientTimes
+  /** Default: any number of connections. */
+  readonly connections?: ConnectionLimit
   /** Undefined = plain HTTP. What it refers to must outlive the listener. */
   readonly tls?: TlsParts | undefined
   /**
@@ -95,17 +107,18 @@ class HttpListener implements Listener {
   #isDraining = false
   readonly #allClosed = Promise.withResolvers<void>()
 
-  constructor(door: Pick<Door, 'isUnix'>, handlers: Handlers, { tls, proxyProtocol }: ListenerOptions) {
+  constructor(door: Pick<Door, 'isUnix'>, handlers: Handlers, listenerOptions: ListenerOptions) {
+    const { tls, proxyProtocol, connections, times = DEFAULT_TIMES } = listenerOptions
     this.#isUnix = door.isUnix
     this.#handlers = handlers
     const options = {
       maxHeaderSize: MAX_HEAD_BYTES,
-      headersTimeout: HEAD_DEADLINE_MS,
+      headersTimeout: times.headMs,
       requestTimeout: 0,
-      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveTimeout: times.keepAliveMs,
       requireHostHeader: false,
       insecureHTTPParser: false,
-      connectionsCheckingInterval: 5_000,
+      connectionsCheckingInterval: Math.min(HEAD_LOOK_MS, times.headMs / 4),
       // Any other upgrade is a request like any other: RFC 9110, section 7.8 lets a server ignore it.
       shouldUpgradeCallback: (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === 'websocket',
     }
@@ -115,7 +128,7 @@ class HttpListener implements Listener {
     const record = (exchange: Exchange): void => this.#handlers.onRefused(exchange)
     const peerOf = (socket: Duplex): ProxiedPeer => this.#peerOf(socket)
     const refuse = createUnparsedGuard(this.#conversations, { record, clock: handlers.clock, peerOf })
-    if (proxyProtocol !== undefined) this.#gate = this.#openGate(proxyProtocol.isTrusted)
+    if (proxyProtocol !== undefined) this.#gate = this.#openGate(proxyProtocol.isTrusted, connections)
     const service: Service = { current: () => this.#handlers, visitOf: this.#visit }
     const onRequest = (request: IncomingMessage, response: ServerResponse): void =>
       this.#conversations.take(new HttpTurn({ request, response }, service))
@@ -134,6 +147,7 @@ class HttpListener implements Listener {
       socket.once('close', () => this.#sockets.delete(socket))
       socket.once('end', () => watchHalfClose(socket))
     })
+    if (connections !== undefined) this.#guard(connections)
     // Closing calls it, and its own cuts answers that were handed over whole and are not taken yet; `#closeSilent` does not.
     this.#server.closeIdleConnections = () => undefined
     // It is the door that listens. Without this `node:http` would not look for heads that are never completed.
@@ -239,9 +253,18 @@ class HttpListener implements Listener {
     return 'remoteAddress' in socket && typeof socket.remoteAddress === 'string' ? socket.remoteAddress : 'unknown'
   }
 
-  #openGate(isTrusted: (address: string | undefined) => boolean): ProxyGate {
+  /** Who stands behind a PROXY header is known when that has been read. */
+  #guard(connections: ConnectionLimit): void {
+    guardConnections(this.#server, (socket) => {
+      if (!connections.enter(socket)) return false
+      return this.#gate !== undefined || connections.attribute(socket, this.#addressOf(socket))
+    })
+  }
+
+  #openGate(isTrusted: (address: string | undefined) => boolean, connections: ConnectionLimit | undefined): ProxyGate {
     return createProxyGate(this.#server, {
       isTrusted,
+      admits: connections && ((socket, address) => connections.attribute(socket, address)),
       addressOf: (socket) => this.#addressOf(socket),
       onRefused: (socket, reason) => {
         const { clock, onRefused } = this.#handlers

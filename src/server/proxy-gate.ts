@@ -17,6 +17,8 @@ export interface ProxyGateOptions {
   /** The address of a connection; undefined on a Unix socket. */
   readonly addressOf: (socket: Socket) => string | undefined
   readonly isTrusted: (address: string | undefined) => boolean
+  /** Whether the one whom the proxy names may have a further connection; false: it has been closed. Default yes. */
+  readonly admits?: ((socket: Socket, address: string | undefined) => boolean) | undefined
   /** A connection was closed before anything was read as HTTP. */
   readonly onRefused: (socket: Socket, reason: string) => void
 }
@@ -56,7 +58,9 @@ export function createProxyGate(server: Server, options: ProxyGateOptions): Prox
         socket.destroy()
         return
       }
-      peers.set(socket, peerFrom(header, options.addressOf(socket)))
+      const peer = peerFrom(header, options.addressOf(socket))
+      if (options.admits?.(socket, peer.address) === false) return
+      peers.set(socket, peer)
       for (const take of takers) take.call(server, socket)
     })
   })

@@ -113,13 +113,14 @@ function brokenOff({ errored }: Readable): Error {
   return errored ?? new Error('the answer broke off')
 }
 
-/** A reader that takes nothing for as long as the route's `idle` holds memory and a connection for nobody. */
+/** A reader that takes nothing for as long as the route's `idle`, or too little, holds memory and a connection for nobody. */
 function dropStalledReader(response: ServerResponse, visit: Visit): void {
   const idleMs = visit.route?.idleMs ?? DEFAULT_IDLE_MS
   response.setTimeout(idleMs, () => {
     // Silence alone is no fault: an event stream may have nothing to say. Bytes that wait and are not taken are.
     if (waitingBytes(response) > 0) response.destroy()
   })
+  visit.pace?.watchAnswer(visit, response)
 }
 
 function waitingBytes({ socket }: ServerResponse): number {

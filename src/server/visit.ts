@@ -8,6 +8,7 @@ import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Exchange, UpstreamAttempt } from '../observe/exchange.ts'
 import type { AttemptRecorder, Departure, DepartureWatcher } from '../proxy/upstream.ts'
 import type { Session } from '../sessions/session.ts'
+import type { ClientPace } from './client-pace.ts'
 import type { Route } from './route.ts'
 
 /** A request head as it came off the socket. */
@@ -103,6 +104,10 @@ export class Visit implements Arrived, Departure, AttemptRecorder {
   mustClose = false
   /** Nobody was logged in when the request began. */
   beganAnonymous = true
+  /** It was let in by `Load.enter`, and has to leave. */
+  isLetIn = false
+  /** How fast its client has to be; undefined = at any pace. */
+  pace: ClientPace | undefined = undefined
   /** Of its two ends, the work's and the answer's, one has come. */
   isHalfDone = false
 

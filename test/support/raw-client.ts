@@ -54,6 +54,8 @@ export interface RawClientOptions {
   readonly port: number
   /** Default `127.0.0.1`. */
   readonly host?: string
+  /** The address of this machine that it comes from. Default the system's choice. */
+  readonly localAddress?: string
   /** Path of a unix socket, instead of a port. */
   readonly path?: string
   /** Speaks TLS without looking at the certificate; the name is sent as SNI. */
@@ -62,8 +64,10 @@ export interface RawClientOptions {
 
 /** Connects to a port on 127.0.0.1, or to what the options say. */
 export async function connectRaw(target: number | RawClientOptions): Promise<RawClient> {
-  const { port, host = '127.0.0.1', path, tlsServername } = typeof target === 'number' ? { port: target } : target
-  const address = path === undefined ? { port, host } : { path, port }
+  const options: RawClientOptions = typeof target === 'number' ? { port: target } : target
+  const { port, host = '127.0.0.1', path, tlsServername, localAddress } = options
+  const from = localAddress === undefined ? {} : { localAddress }
+  const address = path === undefined ? { port, host, ...from } : { path, port }
   const socket =
     tlsServername === undefined
       ? connect({ ...address, allowHalfOpen: true, noDelay: true })

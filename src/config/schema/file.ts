@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { errorPages } from './error-pages.ts'
+import { limits } from './limits.ts'
 import { admin, listen, logging, probes, shutdown } from './listeners.ts'
 import { mode, routes } from './routes.ts'
 import { choice, count, list, mapping, text } from './scalars.ts'
@@ -34,6 +35,7 @@ export const fileSchema = mapping({
   login,
   upstreams,
   routes,
+  limits,
   error_pages: errorPages,
   admin,
   probes,

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { name } from './names.ts'
-import { choice, count, duration, flag, list, mapping, text, textLike } from './scalars.ts'
+import { choice, count, duration, flag, list, mapping, nullable, size, text, textLike } from './scalars.ts'
 
 /** `writeback` of an upstream or a route; absent = nothing is permitted, or what the upstream permits. */
 export const writeback = mapping({
@@ -19,6 +19,9 @@ const timeouts = mapping({
   connect: duration().prefault('2s').describe('Until the connection stands'),
   first_byte: duration().prefault('30s').describe('Until the answer begins'),
   idle: duration().prefault('60s').describe('Between two pieces of a body'),
+  min_rate: nullable(size())
+    .prefault(null)
+    .describe('Bytes a second of an answer’s body, over each idle; null = at any pace, as event streams need it'),
 })
 
 const health = mapping({

@@ -209,7 +209,8 @@ test('x- keys are ignored wherever they stand, and hold anything', async () => {
 test('an alias may stand for a whole mapping', async () => {
   const text = MINIMAL.replace('servers:', 'timeouts: *t, servers:')
   const { config } = await loadText(`x-timeouts: &t { connect: 5s }\n${text}`)
-  assert.deepEqual(config.upstreams.get('app')?.timeouts, { connectMs: 5000, firstByteMs: 30_000, idleMs: 60_000 })
+  const { connectMs, firstByteMs } = config.upstreams.get('app')?.timeouts ?? {}
+  assert.deepEqual([connectMs, firstByteMs], [5000, 30_000])
 })
 
 test('a mistake in one place does not hide those in others', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { codeOf, connectFailure, exchangeFailure } from '../../../src/proxy/failure.ts'
+import { codeOf, connectFailure, exchangeFailure, isOwnShortage, isServerFault } from '../../../src/proxy/failure.ts'
 
 const place = { upstream: 'app', server: 'http://127.0.0.1:1' }
 const failed = (code: string) => Object.assign(new Error(code), { code })
@@ -13,7 +13,7 @@ const connecting: [code: string, errorCode: string, proxyError: string][] = [
   ['ECONNRESET', 'ERR_UPSTREAM_UNREACHABLE', 'connection_terminated'],
   ['EHOSTUNREACH', 'ERR_UPSTREAM_UNREACHABLE', 'destination_unavailable'],
   ['ENETUNREACH', 'ERR_UPSTREAM_UNREACHABLE', 'destination_unavailable'],
-  ['EMFILE', 'ERR_UPSTREAM_UNREACHABLE', 'destination_unavailable'],
+  ['EMFILE', 'ERR_OVERLOADED', 'connection_limit_reached'],
   ['ETIMEDOUT', 'ERR_UPSTREAM_TIMEOUT', 'connection_timeout'],
   ['EPROTO', 'ERR_UPSTREAM_UNREACHABLE', 'tls_protocol_error'],
   ['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_UPSTREAM_UNREACHABLE', 'tls_protocol_error'],
@@ -48,4 +48,13 @@ test('a code is read from whatever was thrown', () => {
   for (const thrown of [undefined, null, 'ECONNRESET', 5, {}, { code: 5 }, new Error('x')])
     assert.equal(codeOf(thrown), '')
   assert.equal(codeOf(failed('X')), 'X')
+})
+
+test('that no socket is left is our trouble, and not the server’s', () => {
+  for (const code of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']) {
+    const error = connectFailure(failed(code), place)
+    assert.deepEqual([error.code, error.proxyError], ['ERR_OVERLOADED', 'connection_limit_reached'])
+    assert.deepEqual([isServerFault(error), isOwnShortage(error)], [false, true])
+  }
+  assert.equal(isOwnShortage(connectFailure(undefined, place)), false)
 })
