@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { Answer } from './answer.ts'
+import { cutReader } from './client-pace.ts'
 import type { Outbox } from './outbox.ts'
 import type { Visit } from './visit.ts'
 
@@ -118,7 +119,7 @@ function dropStalledReader(response: ServerResponse, visit: Visit): void {
   const idleMs = visit.route?.idleMs ?? DEFAULT_IDLE_MS
   response.setTimeout(idleMs, () => {
     // Silence alone is no fault: an event stream may have nothing to say. Bytes that wait and are not taken are.
-    if (waitingBytes(response) > 0) response.destroy()
+    if (waitingBytes(response) > 0) cutReader(response)
   })
   visit.pace?.watchAnswer(visit, response)
 }

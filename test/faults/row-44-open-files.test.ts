@@ -60,25 +60,38 @@ describe('row 44: open files are divided', () => {
 
   test('row 44: that the system has no more is not held against the app’s server', async () => {
     await using app = await startHanging()
+    let open = 0
+    app.server.on('connection', (socket) => {
+      open += 1
+      socket.on('close', () => {
+        open -= 1
+      })
+    })
     // The gateway's own files take more than is kept for them here, so it is the system that says no.
-    await using gate = await openGate(app.origin, { ...patient, maxOpenFiles: 72 })
+    await using gate = await openGate(app.origin, { ...patient, maxOpenFiles: 44 })
     await using regular = await gate.connect()
     await regular.send(get('/before'))
     assert.equal((await regular.response()).body.toString(), '/before')
     await using stack = new AsyncDisposableStack()
     for (let i = 0; i < 60; i++) stack.use(await gate.connect())
-    await pause(4_500) // The connection kept to the app is closed.
+    await until('the connection kept to the app is closed', () => open === 0)
+    // What that one had is taken as well.
+    for (let i = 0; i < 10; i++) stack.use(await gate.connect())
+    await regular.send('GET /well HTTP/1.1\r\nHost: x\r\n\r\n')
+    await regular.response()
     const statuses: number[] = []
     for (let i = 0; i < 6; i++) {
       await regular.send(get(`/during/${i}`))
       statuses.push((await regular.response()).status)
     }
     assert.deepEqual(new Set(statuses), new Set([503]))
-    assert.equal(await ejected(gate, new URL(app.origin).host), 0)
     await stack.disposeAsync()
     await within('a newcomer to be served', servedAgain(gate.gateway.port))
+    const line = await gate.gateway.logged('the refusal', (entry) => entry['error.type'] === 'ERR_OVERLOADED')
+    assert.match(JSON.stringify(line), /EMFILE/)
     await regular.send(get('/after'))
     assert.equal((await regular.response()).body.toString(), '/after')
+    assert.equal(await ejected(gate, new URL(app.origin).host), 0)
   })
 })
 
