@@ -1,7 +1,10 @@
 import { Readable } from 'node:stream'
 
-/** How much of an answer waits for a slow reader, in bytes, beside what the socket holds. */
-const BODY_BUFFER_BYTES = 64 * 1024
+/**
+ * How much of an answer waits for a slow reader, in bytes, beside what the socket holds: the piece that was read when he took
+ * no more, up to 64 KiB, and no second one behind it.
+ */
+const BODY_BUFFER_BYTES = 16 * 1024
 
 /** The body of an answer on its way down. */
 export class AnswerBody extends Readable {

@@ -72,10 +72,7 @@ export class ClientPace {
         movedBytes: () => takenBytes(socket),
         isClientsTurn: () => socket.writableLength > 0,
         onTooSlow: () => {
-          this.#parts.onSlow('answer')
-          const { code, message, proxyError, facts } = tooSlow('the answer was taken slower', download)
-          visit.exchange.error = { code, message, proxyError, facts }
-          cutReader(response)
+          this.#cut(visit, response, tooSlow('the answer was taken slower', download))
         },
       },
       // The system tells in large steps what was taken: a third of its buffer has to be free first.
@@ -83,20 +80,27 @@ export class ClientPace {
     )
     response.once('close', stop)
   }
-}
 
-/**
- * Ends a connection whose reader does not read. With a reset, where that can be had: what the system holds for him, often
- * megabytes, it would go on holding for minutes.
- */
-export function cutReader(response: ServerResponse): void {
-  const { socket } = response
-  try {
-    socket?.resetAndDestroy()
-  } catch {
-    // Neither TLS nor Unix sockets can be reset.
+  /** Nothing of an answer was taken for so long. */
+  cutStalled(visit: PacedVisit, response: ServerResponse, idleMs: number): void {
+    const error = new GatewayError('ERR_REQUEST_TIMEOUT', `nothing of the answer was taken for ${idleMs} ms`)
+    this.#cut(visit, response, error)
   }
-  response.destroy()
+
+  /**
+   * Ends a connection whose reader does not read. With a reset, where that can be had: what the system holds for him,
+   * often megabytes, it would go on holding for minutes.
+   */
+  #cut(visit: PacedVisit, response: ServerResponse, { code, message, proxyError, facts }: GatewayError): void {
+    this.#parts.onSlow('answer')
+    visit.exchange.error = { code, message, proxyError, facts }
+    try {
+      response.socket?.resetAndDestroy()
+    } catch {
+      // Neither TLS nor Unix sockets can be reset.
+    }
+    response.destroy()
+  }
 }
 
 function idleMsOf({ route }: PacedVisit): number {

@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { Answer } from './answer.ts'
-import { cutReader } from './client-pace.ts'
 import type { Outbox } from './outbox.ts'
 import type { Visit } from './visit.ts'
 
@@ -119,7 +118,9 @@ function dropStalledReader(response: ServerResponse, visit: Visit): void {
   const idleMs = visit.route?.idleMs ?? DEFAULT_IDLE_MS
   response.setTimeout(idleMs, () => {
     // Silence alone is no fault: an event stream may have nothing to say. Bytes that wait and are not taken are.
-    if (waitingBytes(response) > 0) cutReader(response)
+    if (waitingBytes(response) === 0) return
+    if (visit.pace === undefined) response.destroy()
+    else visit.pace.cutStalled(visit, response, idleMs)
   })
   visit.pace?.watchAnswer(visit, response)
 }

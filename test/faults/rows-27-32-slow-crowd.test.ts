@@ -10,11 +10,12 @@ const isWhole = times({ usual: 0, whole: 1 }) === 1
 const deadlines = isWhole
   ? { head: 30_000, body: 20_000, reading: 60_000 }
   : { head: 2_000, body: 1_500, reading: 2_000 }
+const limits = `limits: { head: ${deadlines.head}ms, upload: { grace: ${deadlines.body}ms } }`
 /** Beside the deadline: looks that come so often, and the time in which a 408 is to be read. */
 const SLACK_MS = 12_000
 const MOST_MIB = 150
 
-const body = Buffer.alloc(10 * 1024 * 1024, 'b')
+const body = Buffer.alloc(1024 * 1024, 'b')
 /** How long each of the answers to readers was under way. */
 const readMs: number[] = []
 const script = byPath({
@@ -34,13 +35,16 @@ test('rows 27 and 32: a crowd of slow clients is cut at the deadlines, and other
   await using upstream = await startEvil(script)
   await using gate = await openGate(upstream.origin, {
     timeouts: `connect: 5s, first_byte: 60s, idle: ${deadlines.reading}ms`,
-    sections: isWhole ? '' : `limits: { head: ${deadlines.head}ms, upload: { grace: ${deadlines.body}ms } }`,
+    sections: `listen: [{ address: "127.0.0.1:0" }, { address: "unix:./gate.sock" }]
+${isWhole ? '' : limits}`,
   })
   await traffic(gate, pause(2_000))
   const quiet = await traffic(gate, pause(isWhole ? 20_000 : 2_000))
   const openFiles = gate.openFiles()
   const before = gate.residentKib()
-  await using crowd = gatherSlowCrowd({ port: gate.gateway.port, count: each, everyMs: isWhole ? 1_000 : 100 })
+  const { port, folder } = gate.gateway
+  const everyMs = isWhole ? 1_000 : 100
+  await using crowd = gatherSlowCrowd({ port, path: `${folder}/gate.sock`, count: each, everyMs })
   let highest = before
   const watch = setInterval(() => {
     highest = Math.max(highest, gate.residentKib())

@@ -9,6 +9,8 @@ export type SlowKind = (typeof slowKinds)[number]
 
 export interface SlowCrowdOptions {
   readonly port: number
+  /** A Unix socket for the readers: of a TCP connection the system would hold megabytes for each. */
+  readonly path: string
   /** Of each kind. */
   readonly count: number
   /** A byte is sent, or some are read, so often. */
@@ -55,10 +57,10 @@ const beginnings: Readonly<Record<SlowKind, string>> = {
   reading: 'GET /large HTTP/1.1\r\nHost: x\r\n\r\n',
 }
 
-async function open(kind: SlowKind, port: number): Promise<Socket> {
-  const place = { port, host: '127.0.0.1', noDelay: true }
+async function open(kind: SlowKind, { port, path }: SlowCrowdOptions): Promise<Socket> {
   const drops = { buffer: Buffer.alloc(100), callback: () => false }
-  const socket = connect(kind === 'reading' ? { ...place, onread: drops } : place)
+  const socket =
+    kind === 'reading' ? connect({ path, onread: drops }) : connect({ port, host: '127.0.0.1', noDelay: true })
   socket.on('error', () => undefined)
   await within('a connection', once(socket, 'connect'), 30_000)
   socket.write(beginnings[kind])
@@ -66,14 +68,15 @@ async function open(kind: SlowKind, port: number): Promise<Socket> {
   return socket
 }
 
-async function crowd({ port, count, everyMs }: SlowCrowdOptions): Promise<void> {
+async function crowd(options: SlowCrowdOptions): Promise<void> {
+  const { count, everyMs } = options
   const longestMs = { head: 0, body: 0 }
   const sockets = new Map<Socket, SlowKind>()
   const closed: Promise<void>[] = []
   for (let i = 0; i < count; i++) {
     for (const kind of slowKinds) {
       const startedMs = performance.now()
-      const socket = await open(kind, port)
+      const socket = await open(kind, options)
       sockets.set(socket, kind)
       if (kind === 'reading') continue
       const { promise, resolve } = Promise.withResolvers<void>()
