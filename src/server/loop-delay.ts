@@ -19,6 +19,7 @@ export class DelayControl {
   readonly #boundMs: number
   #share = 0
   #lastLateMs = 0
+  #lateMsBefore = 0
   #lastDoublings = -MOST_DOUBLINGS
 
   constructor(boundMs: number) {
@@ -27,8 +28,9 @@ export class DelayControl {
 
   /** From 0 to 0.95. `elapsedMs`: since the sample before. */
   next(lateMs: number, elapsedMs: number): number {
-    // One late turn is a collection of garbage, or a machine that was asleep; of a queue that stands there are two.
-    const standingMs = Math.min(lateMs, this.#lastLateMs)
+    // One late turn is a collection of garbage, or a machine that was asleep; what stands is there at each look.
+    const standingMs = Math.min(lateMs, this.#lastLateMs, this.#lateMsBefore)
+    this.#lateMsBefore = this.#lastLateMs
     this.#lastLateMs = lateMs
     const doublings = within(Math.log2(Math.max(standingMs, 1e-3) / this.#boundMs), MOST_DOUBLINGS)
     const seconds = Math.min(elapsedMs, 1_000) / 1_000

@@ -10,7 +10,10 @@ const isWhole = times({ usual: 0, whole: 1 }) === 1
 const deadlines = isWhole
   ? { head: 30_000, body: 20_000, reading: 60_000 }
   : { head: 2_000, body: 1_500, reading: 2_000 }
-const limits = `limits: { head: ${deadlines.head}ms, upload: { grace: ${deadlines.body}ms } }`
+/** The rest is as by default, but that a busy machine must not refuse anybody. */
+const limits = isWhole
+  ? 'event_loop_delay: null'
+  : `event_loop_delay: null, head: ${deadlines.head}ms, upload: { grace: ${deadlines.body}ms }`
 /** Beside the deadline: looks that come so often, and the time in which a 408 is to be read. */
 const SLACK_MS = 12_000
 const MOST_MIB = 150
@@ -20,6 +23,10 @@ const body = Buffer.alloc(1024 * 1024, 'b')
 const readMs: number[] = []
 const script = byPath({
   up: () => undefined,
+  async whole(connection) {
+    await connection.send(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`)
+    await connection.send(body)
+  },
   async large(connection) {
     const fromMs = performance.now()
     void connection.closed.then(() => readMs.push(performance.now() - fromMs))
@@ -35,17 +42,17 @@ test('rows 27 and 32: a crowd of slow clients is cut at the deadlines, and other
   await using upstream = await startEvil(script)
   await using gate = await openGate(upstream.origin, {
     timeouts: `connect: 5s, first_byte: 60s, idle: ${deadlines.reading}ms`,
-    sections: `listen: [{ address: "127.0.0.1:0" }, { address: "unix:./gate.sock" }]
-${isWhole ? '' : limits}`,
+    sections: `listen: [{ address: "127.0.0.1:0" }, { address: "unix:./gate.sock" }]\nlimits: { ${limits} }`,
   })
-  await traffic(gate, pause(2_000))
-  const quiet = await traffic(gate, pause(isWhole ? 20_000 : 2_000))
+  await warmUp(gate)
+  const quietMs = isWhole ? 20_000 : 2_000
+  const before = await traffic(gate, pause(quietMs))
   const openFiles = gate.openFiles()
-  const before = gate.residentKib()
+  const residentKib = gate.residentKib()
   const { port, folder } = gate.gateway
   const everyMs = isWhole ? 1_000 : 100
   await using crowd = gatherSlowCrowd({ port, path: `${folder}/gate.sock`, count: each, everyMs })
-  let highest = before
+  let highest = residentKib
   const watch = setInterval(() => {
     highest = Math.max(highest, gate.residentKib())
   }, 100)
@@ -58,18 +65,30 @@ ${isWhole ? '' : limits}`,
   clearInterval(watch)
   const [cut] = await gone
   const longest = { ...cut, reading: Math.max(...readMs) }
-  const grownMib = (highest - before) / 1024
+  const after = await traffic(gate, pause(quietMs))
+  const grownMib = (highest - residentKib) / 1024
   t.diagnostic(`${3 * each} slow clients, a third each with head, body and reading`)
   for (const kind of slowKinds) t.diagnostic(`${kind}: the last was cut after ${(longest[kind] / 1000).toFixed(1)} s`)
-  tell(t, { quiet, gathering, during })
+  tell(t, { before, gathering, during, after })
   t.diagnostic(`memory: +${grownMib.toFixed(0)} MiB`)
   for (const kind of slowKinds)
     assert.ok(longest[kind] < deadlines[kind] + SLACK_MS, `${kind}: after ${longest[kind]} ms`)
   assert.ok(grownMib < MOST_MIB, `${grownMib} MiB`)
-  if (isWhole) assert.ok(during.p99Ms <= Math.max(5, 2 * quiet.p99Ms), `p99: ${quiet.p99Ms} and ${during.p99Ms} ms`)
+  // Of a machine that has other things to do, the two quiet times tell how much that is.
+  const quietP99Ms = Math.max(before.p99Ms, after.p99Ms)
+  if (isWhole) assert.ok(during.p99Ms <= Math.max(5, 2 * quietP99Ms), `p99: ${quietP99Ms} and ${during.p99Ms} ms`)
   await gate.assertServes()
   await gate.untilQuiet(openFiles + 4)
 })
+
+/** What a young process grows by on its own is no slow client's doing. */
+async function warmUp(gate: FaultGate): Promise<void> {
+  for (let round = 0; round < 10; round++) {
+    const answers = Array.from({ length: 20 }, () => fetch(`${gate.gateway.url}/whole`))
+    await Promise.all(answers.map(async (answer) => (await answer).arrayBuffer()))
+  }
+  await traffic(gate, pause(2_000))
+}
 
 interface Latency {
   readonly requests: number

@@ -90,14 +90,14 @@ async function crowd(options: SlowCrowdOptions): Promise<void> {
     }
   }
   parentPort?.postMessage('gathered')
-  const timer = setInterval(() => {
+  // It also keeps the thread alive, and with it the readers, for as long as nobody ends it.
+  setInterval(() => {
     for (const [socket, kind] of sockets) {
       if (kind === 'reading') socket.resume()
       else socket.write('d')
     }
   }, everyMs)
   await Promise.all(closed)
-  clearInterval(timer)
   parentPort?.postMessage(longestMs)
 }
 
