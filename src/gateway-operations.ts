@@ -2,11 +2,11 @@ import { OperationRefused, type Operations } from './admin/operations.ts'
 import type { Overview, ReloadView } from './admin/views.ts'
 import type { Config } from './config/config.ts'
 import { publicHash } from './config/fingerprint.ts'
+import type { ReloadOutcome } from './config/reloading.ts'
 import { explainWith } from './explanation.ts'
 import type { Generation } from './generation.ts'
 import { OperatorSessions } from './operator-sessions.ts'
 import { configurationViewOf, explanationViewOf, keyViews, problemViews, routeViews } from './operator-views.ts'
-import type { ReloadOutcome } from './reloading.ts'
 import { sweepExpired } from './sessions/sweep.ts'
 
 /** Batches of a sweep that somebody waits for. */

@@ -1,6 +1,7 @@
 import type { ReadyReport } from './admin/operator-listener.ts'
 import type { Config } from './config/config.ts'
 import { publicHash } from './config/fingerprint.ts'
+import { openReloader, type ReadConfig, type Reloader, type ReloadParts } from './config/reloading.ts'
 import { ConfigSnapshot } from './config/snapshot.ts'
 import { type ConfigSource, createGatewayOperations, type GatewayOperations } from './gateway-operations.ts'
 import { type Generation, type House, openGeneration } from './generation.ts'
@@ -11,11 +12,11 @@ import { Shares } from './lib/shares.ts'
 import { openLimits } from './limit-parts.ts'
 import { createLineLimit } from './observe/line-limit.ts'
 import { type OpenLog, openLog } from './observe/log.ts'
+import type { MetricFamily } from './observe/metric-families.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { createRequestTail } from './observe/request-tail.ts'
 import { OperatorFront } from './operator-front.ts'
 import { PublicFront } from './public-front.ts'
-import { openReloader, type ReadConfig, type Reloader, type ReloadParts } from './reloading.ts'
 import { createTunnels } from './server/tunnels.ts'
 import { certificateNames, createTlsOpener, createUpstreamCertificateWatch } from './tls-parts.ts'
 
@@ -23,6 +24,15 @@ export interface GatewayOptions {
   /** Logged once the gateway listens. */
   readonly warnings: readonly { readonly message: string; readonly file: string; readonly line?: number }[]
   readonly version: string
+  /** Given to one of several workers: the supervisor has the operator's listener, reads the configuration, and says what listens. */
+  readonly place?: WorkerPlace | undefined
+}
+
+export interface WorkerPlace {
+  /** One worker of all clears expired sessions. */
+  readonly keepsHouse: boolean
+  /** Of 32 bytes: what seals TLS session tickets. */
+  readonly ticketSecret: Uint8Array
 }
 
 /** A gateway that serves. Disposing ends it at once; `drain` first lets it end politely. */
@@ -41,9 +51,17 @@ export interface Gateway extends AsyncDisposable {
   /** Watches the files of the configuration in force and takes what they say when they change, until it is disposed. */
   followConfig(first: ReadConfig, read: ReloadParts['read']): Promise<Reloader>
   /** Readiness goes first, then no new connections; running requests finish, and what is left at the deadline is cut. */
-  drain(): Promise<void>
+  drain(options?: DrainOptions): Promise<void>
   /** Ends every connection now. */
   cut(): void
+  /** What is told at `/metrics` and `/readyz`, for whoever answers there. */
+  families(): Promise<MetricFamily[]>
+  readiness(): Promise<ReadyReport>
+}
+
+export interface DrainOptions {
+  /** For how long connections are still taken; default that of the configuration. */
+  readonly readinessDelayMs?: number | undefined
 }
 
 /** Another configuration, ready to serve. Disposing one that was not committed drops it. */
@@ -79,6 +97,7 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
 class RunningGateway implements Gateway {
   readonly log: OpenLog
   readonly #house: House
+  readonly #place: WorkerPlace | undefined
   readonly #public: PublicFront
   readonly #operators: OperatorFront
   readonly #operations: GatewayOperations
@@ -89,11 +108,13 @@ class RunningGateway implements Gateway {
   #isDraining = false
   #isAnnounced = false
 
-  constructor(config: Config, { version }: GatewayOptions) {
+  constructor(config: Config, { version, place }: GatewayOptions) {
+    this.#place = place
     const log = openLog({ level: config.logging.level })
     const metrics = createMetrics({
       build: { version, revision: '' },
       config: configInfo(config),
+      isWorker: place !== undefined,
       droppedLogLines: () => log.droppedLines,
     })
     const tail = createRequestTail(systemClock)
@@ -102,6 +123,7 @@ class RunningGateway implements Gateway {
       log,
       metrics,
       tunnels: createTunnels(),
+      keepsHouse: place?.keepsHouse !== false,
       sessions: new Shares(),
       upstreams: new Shares(),
       watchCertificates: createUpstreamCertificateWatch({ log, metrics }),
@@ -116,7 +138,7 @@ class RunningGateway implements Gateway {
       current: () => this.#current,
     }
     this.#public = new PublicFront({
-      openTls: createTlsOpener({ log, metrics }),
+      openTls: createTlsOpener({ log, metrics, ticketSecret: place?.ticketSecret }),
       isTrusted: (address) => this.#current.isTrusted(address),
       connections: this.#house.limits.connections,
     })
@@ -125,13 +147,13 @@ class RunningGateway implements Gateway {
       startedAt: systemClock(),
       current: () => this.#current,
       addresses: () => this.addresses,
-      readiness: () => this.#readiness(),
+      readiness: () => this.readiness(),
       watchRequests: (listener) => tail.watch(listener),
       source: () => this.#source,
     })
     this.#operators = new OperatorFront({
       metrics: () => metrics.text(),
-      isReady: () => this.#readiness(),
+      isReady: () => this.readiness(),
       operations: this.#operations,
       version,
       log,
@@ -149,7 +171,8 @@ class RunningGateway implements Gateway {
   async prepare(config: Config): Promise<Prepared> {
     await using stack = new AsyncDisposableStack()
     const generation = stack.use(await openGeneration(config, this.#house))
-    const operators = stack.use(await this.#operators.prepare(config))
+    const here = this.#place === undefined ? config : { ...config, admin: undefined, probes: undefined }
+    const operators = stack.use(await this.#operators.prepare(here))
     const front = stack.use(await this.#public.prepare(config.listen, config.limits))
     if (this.#isDraining) throw new Error('the gateway is shutting down')
     const opened = stack.move()
@@ -173,6 +196,7 @@ class RunningGateway implements Gateway {
       read,
       log: this.log,
       apply: async ({ config }) => {
+        if (config.workers !== 1) throw new Error('workers other than 1 need a supervisor, and that a restart')
         await using prepared = await this.prepare(config)
         prepared.commit()
       },
@@ -183,17 +207,9 @@ class RunningGateway implements Gateway {
     return reloader
   }
 
-  /** The first line on stdout is the one that supervisors and tests wait for; warnings come after it. */
   announce(warnings: GatewayOptions['warnings']): void {
-    const { log } = this
     this.#isAnnounced = true
-    this.#public.addresses.forEach((address, at) => {
-      log.info('listening', { address, tls: this.#current.config.listen[at]?.tls !== undefined || undefined })
-    })
-    for (const address of this.#operators.addresses) log.info('operator listening', { address })
-    const flaw = explainRuntime(process.versions.node)
-    if (flaw !== undefined) log.warn('old runtime', { warning: flaw })
-    for (const { message, file, line } of warnings) log.warn('configuration warning', { warning: message, file, line })
+    if (this.#place === undefined) this.#tellStart(warnings)
     this.#house.metrics.reloads.ended(true)
     this.#current.sessions.tell()
   }
@@ -203,8 +219,9 @@ class RunningGateway implements Gateway {
     this.#house.tunnels.endAll()
   }
 
-  async drain(): Promise<void> {
-    const { drainMs, readinessDelayMs } = this.#current.config.shutdown
+  async drain(options: DrainOptions = {}): Promise<void> {
+    const { drainMs, readinessDelayMs: usualDelayMs } = this.#current.config.shutdown
+    const { readinessDelayMs = usualDelayMs } = options
     this.#isDraining = true
     this.log.info('draining')
     // Not even a turn of the event loop: whoever has read the line would still be let in.
@@ -243,8 +260,26 @@ class RunningGateway implements Gateway {
     tunnels.renew()
     if (!this.#isAnnounced) return
     log.setLevel(config.logging.level)
-    for (const { address, isTls } of newAddresses) log.info('listening', { address, tls: isTls || undefined })
+    // Of several workers the supervisor tells it, once.
+    if (this.#place === undefined)
+      for (const { address, isTls } of newAddresses) log.info('listening', { address, tls: isTls || undefined })
     sessions.tell()
+  }
+
+  families(): Promise<MetricFamily[]> {
+    return this.#house.metrics.families()
+  }
+
+  /** The first line on stdout is the one that supervisors and tests wait for; warnings come after it. */
+  #tellStart(warnings: GatewayOptions['warnings']): void {
+    const { log } = this
+    this.#public.addresses.forEach((address, at) => {
+      log.info('listening', { address, tls: this.#current.config.listen[at]?.tls !== undefined || undefined })
+    })
+    for (const address of this.#operators.addresses) log.info('operator listening', { address })
+    const flaw = explainRuntime(process.versions.node)
+    if (flaw !== undefined) log.warn('old runtime', { warning: flaw })
+    for (const { message, file, line } of warnings) log.warn('configuration warning', { warning: message, file, line })
   }
 
   async #leave(before: Generation): Promise<void> {
@@ -255,7 +290,7 @@ class RunningGateway implements Gateway {
   }
 
   /** Sessions in the process make requests cheaper, and nothing else: readiness does not depend on them. */
-  async #readiness(): Promise<ReadyReport> {
+  async readiness(): Promise<ReadyReport> {
     const { parts, localCache } = this.#current.sessions
     const isStoreUp = await parts.engine.ping().then(
       () => true,

@@ -40,6 +40,8 @@ export interface House {
   readonly onChunk: ChunkMeter
   /** For those who watch requests. */
   readonly tail: Pick<RequestTail, 'tell'>
+  /** Whether expired sessions are cleared here; of several workers one does it. */
+  readonly keepsHouse: boolean
   /** Whether a refusal by the parser may have its line. */
   readonly mayLogRefused: () => boolean
   readonly isDraining: () => boolean
@@ -69,7 +71,9 @@ export async function openGeneration(config: Config, house: House): Promise<Gene
   await using stack = new AsyncDisposableStack()
   const { log, metrics } = house
   const shared = stack.use(
-    await house.sessions.take(fingerprint(config.session), () => openSessions(config, { log, metrics })),
+    await house.sessions.take(fingerprint(config.session), () =>
+      openSessions(config, { log, metrics, keepsHouse: house.keepsHouse }),
+    ),
   )
   const sessions = shared.value
   const generatedKey = config.signing.keys.generated ? await readGeneratedSigningKey() : undefined

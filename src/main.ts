@@ -1,12 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
+import { wordsOf } from './cli/failure-words.ts'
 import { runProgram } from './cli/program.ts'
 import { writeSessionData } from './django/json.ts'
 import { explainRequest } from './explanation.ts'
 import { openGateway } from './gateway.ts'
 import { systemClock } from './lib/clock.ts'
 import { openSessionParts, readGeneratedSigningKey, readSessionCodec } from './session-parts.ts'
+import { openFleet } from './workers/fleet.ts'
+import { createClusterFork, WORKER_ARGUMENT } from './workers/forking.ts'
+import { openSupervisorLine, runWorker } from './workers/worker.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
@@ -16,7 +20,18 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error
 })
 
-process.exitCode = await runProgram(process.argv.slice(2), {
+const [, program = '', ...args] = process.argv
+
+// Somebody who types that word has no supervisor at the other end.
+if (args[0] === WORKER_ARGUMENT && process.send !== undefined) {
+  const line = openSupervisorLine()
+  const { env } = process
+  const open: Parameters<typeof runWorker>[0]['openGateway'] = (config, place) =>
+    openGateway(config, { warnings: [], version, place })
+  process.exit(await runWorker({ line, version, env, openGateway: open, wordsOf }))
+}
+
+process.exitCode = await runProgram(args, {
   env: process.env,
   version,
   print: (line) => void process.stdout.write(line),
@@ -31,6 +46,7 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   },
   pause: (durationMs, signal) => setTimeout(durationMs, undefined, { signal }).catch(() => undefined),
   openGateway,
+  openFleet: (config, options) => openFleet({ config, ...options }, { fork: createClusterFork(program) }),
   readGeneratedSigningKey,
   explain: explainRequest,
   async openSessionTools(config) {

@@ -18,7 +18,7 @@ export interface OpenSessions extends AsyncDisposable {
 /** @throws {GatewayError} `ERR_STORE_UNAVAILABLE`, when a store is no store of that kind at all. */
 export async function openSessions(
   config: Config,
-  { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
+  { log, metrics, keepsHouse }: { readonly log: Log; readonly metrics: Metrics; readonly keepsHouse: boolean },
 ): Promise<OpenSessions> {
   await using stack = new AsyncDisposableStack()
   const storeStates = createStoreStates({ log, metrics })
@@ -36,7 +36,8 @@ export async function openSessions(
     localCache: { onLocalCache: localCache.note, onLocalLookup: metrics.stores.cacheRequest },
   })
   stack.use(parts.engine)
-  stack.use(openHousekeeping(config.session.clearExpired, { engine: parts.engine, log, metrics }))
+  const clearing = keepsHouse ? config.session.clearExpired : undefined
+  stack.use(openHousekeeping(clearing, { engine: parts.engine, log, metrics }))
   const closing = stack.move()
   return {
     parts,

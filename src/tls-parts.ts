@@ -1,3 +1,4 @@
+import { createHash, hkdfSync } from 'node:crypto'
 import type { Config, UpstreamConfig } from './config/config.ts'
 import type { TlsConfig } from './config/listen-config.ts'
 import { systemClock } from './lib/clock.ts'
@@ -19,8 +20,13 @@ interface Parts {
 /** Opens the certificates of a listener, which are watched until the stack is disposed; throws when one cannot be used. */
 export type TlsOpener = (config: TlsConfig, stack: AsyncDisposableStack) => Promise<TlsParts>
 
+interface OpenerParts extends Parts {
+  /** Known to all workers: whoever has a session ticket of one resumes with any of them. Undefined = there are no others. */
+  readonly ticketSecret: Uint8Array | undefined
+}
+
 /** What failed handshakes are told of is limited over all listeners. */
-export function createTlsOpener({ log, metrics }: Parts): TlsOpener {
+export function createTlsOpener({ log, metrics, ticketSecret }: OpenerParts): TlsOpener {
   const notices = noticesOf({ log, metrics })
   const mayWrite = createLineLimit({
     ...FAILURES_LOGGED,
@@ -34,7 +40,8 @@ export function createTlsOpener({ log, metrics }: Parts): TlsOpener {
   }
   return async (settings, stack) => {
     const certificates = stack.use(await openCertificates(settings, { notices, clock: systemClock }))
-    return { settings, certificates, onHandshakeFailure }
+    const ticketKeys = ticketSecret && deriveTicketKeys(ticketSecret, settings)
+    return { settings, certificates, ticketKeys, onHandshakeFailure }
   }
 }
 
@@ -80,6 +87,12 @@ function upstreamSettings({ name, tls }: UpstreamConfig): TlsSettings | undefine
     clientCa: caFile === undefined ? undefined : { name: `${place}.ca`, file: caFile, isRequired: false },
     minVersion: 'TLSv1.2',
   }
+}
+
+/** A ticket stands for a client certificate that was looked at, or for none: listeners that ask for others have other keys. */
+function deriveTicketKeys(secret: Uint8Array, settings: TlsConfig): Buffer {
+  const which = createHash('sha256').update(JSON.stringify(settings)).digest('hex')
+  return Buffer.from(hkdfSync('sha256', secret, '', `sessiongate/tls-tickets/${which}`, 48))
 }
 
 /** Of the many forms that Node takes, ours is text. */

@@ -22,7 +22,7 @@ const floors: readonly (readonly string[])[] = [
   ['http/', 'django/'],
   ['sessions/', 'rules/', 'assertion/', 'writeback/', 'proxy/', 'observe/'],
   ['config/', 'server/', 'admin/'],
-  ['cli/', 'wiring'],
+  ['cli/', 'workers/', 'wiring'],
   ['main.ts'],
 ]
 
@@ -30,7 +30,6 @@ const floors: readonly (readonly string[])[] = [
 const wiring: ReadonlySet<string> = new Set([
   'gateway.ts',
   'generation.ts',
-  'reloading.ts',
   'public-front.ts',
   'operator-front.ts',
   'operator-sessions.ts',

@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts'
 import type { Problem } from '../config/problem.ts'
-import type { ConfigSnapshot } from '../config/snapshot.ts'
+import type { ConfigSnapshot, FileSnapshot } from '../config/snapshot.ts'
 import type { SessionEngine } from '../sessions/engine.ts'
 import type { UserSessions } from '../sessions/user-sessions.ts'
 
@@ -23,6 +23,8 @@ export interface CliContext {
   readonly pause: (durationMs: number, signal: AbortSignal) => Promise<void>
   readonly version: string
   readonly openGateway: (config: Config, options: GatewayOptions) => Promise<RunningGateway>
+  /** For more than one worker: this process becomes their supervisor. */
+  readonly openFleet: (config: Config, options: FleetOptions) => Promise<RunningGateway>
   readonly openSessionTools: (config: Config) => Promise<SessionTools>
   /** Reads `session_data` text with the secret keys of the configuration; asks no store. */
   readonly decode: (config: Config, text: string) => Promise<DecodedText>
@@ -43,6 +45,13 @@ export interface ServedConfig {
   readonly snapshot: ConfigSnapshot
 }
 
+export interface FleetOptions extends GatewayOptions {
+  /** The configuration as it was read: workers start with that, whatever is on the disk by then. */
+  readonly files: FileSnapshot
+  /** The YAML's path, as it was given. */
+  readonly path: string
+}
+
 export interface RunningGateway extends AsyncDisposable {
   readonly addresses: readonly string[]
   /** Watches the files of the configuration and takes what they say when they change, until it is disposed. */
@@ -51,6 +60,8 @@ export interface RunningGateway extends AsyncDisposable {
   drain(): Promise<void>
   /** Ends now. */
   cut(): void
+  /** Replaces one worker after the other by a new one; a single process has none. */
+  roll?(): Promise<void>
 }
 
 /** Somebody who takes changed configurations. */

@@ -13,18 +13,34 @@ export function createServeCommand(context: CliContext): Command {
     .action(async (options: { config: string }) => {
       const read = (snapshot?: ConfigSnapshot) => readServedConfig(context, options.config, snapshot)
       const first = await read()
-      const { config, warnings } = first
+      const { config, warnings, snapshot } = first
       // Before anything listens: a supervisor may ask for the end, or for a reload, the moment it sees the first line.
       const stop = signalled()
       const reloads = createReloadSignal()
-      await using gateway = await context.openGateway(config, { warnings, version: context.version })
+      const common = { warnings, version: context.version }
+      await using gateway =
+        config.workers === 1
+          ? await context.openGateway(config, common)
+          : await context.openFleet(config, { ...common, files: snapshot.pack(), path: options.config })
       await using following = await gateway.followConfig(first, read)
       reloads.lead(() => void following.reload())
+      const stopRolling = rolledBySignal(context, gateway)
       const urls = gateway.addresses.map((address, at) => urlOf(address, config.listen[at]?.tls !== undefined))
       context.tell(`sessiongate listens on ${urls.join(', ')}\n`)
       await stop
+      stopRolling()
       await drainOrCut(gateway)
     })
+}
+
+/** By default the signal would end the process. */
+function rolledBySignal(context: CliContext, gateway: RunningGateway): () => void {
+  const roll = (): void => {
+    if (gateway.roll === undefined) context.tell('sessiongate: one process cannot be replaced by itself: restart it\n')
+    else void gateway.roll()
+  }
+  process.on('SIGUSR2', roll)
+  return () => void process.off('SIGUSR2', roll).on('SIGUSR2', () => undefined)
 }
 
 function urlOf(address: string, isTls: boolean): string {

@@ -21,7 +21,8 @@ export interface Config {
    * of them names none. Otherwise every host of a route is among them.
    */
   readonly hosts: readonly string[]
-  readonly workers: 1
+  /** Processes that serve; 1 = the gateway's own, without a supervisor. `auto` is as many as there are cores. Default 1. */
+  readonly workers: number
   /** CIDRs, single addresses, or the word `unix` for peers on a Unix socket; what `compileTrust` takes. Default none. */
   readonly trustedProxies: readonly string[]
   readonly session: SessionConfig

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { bareDomain } from '../http/cookies.ts'
 import { headerKey } from '../http/headers.ts'
@@ -42,7 +43,7 @@ export function resolveConfig(file: FileConfig, directories: Directories): Confi
       httpsPort: redirect === true ? 443 : redirect || undefined,
     })),
     hosts: file.hosts.map((host) => host.toLowerCase()),
-    workers: 1,
+    workers: file.workers === 'auto' ? availableParallelism() : file.workers,
     trustedProxies: file.trusted_proxies,
     session: resolveSession(file, directories),
     signing: resolveSigning(file),

@@ -9,18 +9,18 @@ export interface Gap {
   readonly remark: Remark
 }
 
-const notYet = 'is not supported by this version'
-
-/** Errors: a gateway that left these out would do something else than the file says. */
-export const unsupported: readonly Gap[] = [
+/** Warnings: nothing is less safe without these. */
+export const withoutEffect: readonly Gap[] = [
   {
-    find: (file) => when(file.workers !== 1, ['workers']),
-    remark: { message: `more than one worker ${notYet}`, hint: 'write workers: 1' },
+    find: ({ admin, workers }) =>
+      when(workers !== 1 && admin !== 'off' && admin.token !== undefined, ['admin', 'token']),
+    remark: {
+      message: 'admin.token is without effect with more than one worker in this version: there is no /api then',
+      hint: 'remove it, or write workers: 1',
+      atKey: true,
+    },
   },
 ]
-
-/** Warnings: nothing is less safe without these. */
-export const withoutEffect: readonly Gap[] = []
 
 function when(isUsed: boolean, path: Path): Path[] {
   return isUsed ? [path] : []

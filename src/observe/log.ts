@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { MAX_LINE_CHARACTERS, quoted, safeInLine } from './json-text.ts'
-import { openSink } from './sink.ts'
+import { openSink, type Sink } from './sink.ts'
 import { createTimestamp } from './timestamp.ts'
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
@@ -20,6 +20,8 @@ export interface Log {
 export interface LogOptions {
   /** Lines below it are not written; default `info`. */
   readonly level?: LogLevel
+  /** Where lines go; the log closes it. Default one on `fd`. */
+  readonly sink?: Sink
   /** The file descriptor to write to; default 1, stdout. */
   readonly fd?: number
   /** How much may wait for a slow reader before lines are dropped; default 4 MiB. */
@@ -68,7 +70,7 @@ const severity: Readonly<Record<LogLevel, number>> = {
  */
 export function openLog(options: LogOptions = {}): OpenLog {
   const { fd = 1, maxWaitingBytes = 4 * 1024 * 1024, gatherMs = 5 } = options
-  const sink = openSink(fd, { maxWaiting: maxWaitingBytes, gatherMs })
+  const sink = options.sink ?? openSink(fd, { maxWaiting: maxWaitingBytes, gatherMs })
   const clock = options.clock ?? systemClock
   const closeTimeoutMs = options.closeTimeoutMs ?? 1000
   let threshold = severity[options.level ?? 'info']

@@ -2,6 +2,7 @@ import { Registry } from 'prom-client'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import type { Exchange } from './exchange.ts'
 import { createLimitMetrics, type LimitMetrics } from './limit-metrics.ts'
+import { type MetricFamily, readFamilies } from './metric-families.ts'
 import { type BuildInfo, type ConfigInfo, createProcessMetrics } from './process-metrics.ts'
 import { createReloadMetrics, type ReloadMetrics } from './reload-metrics.ts'
 import { createRequestMetrics } from './request-metrics.ts'
@@ -16,6 +17,8 @@ export interface MetricsOptions {
   readonly config: ConfigInfo
   /** Default: the system's. */
   readonly clock?: Clock
+  /** One of several: what happens to all of them together is told by their supervisor. Default no. */
+  readonly isWorker?: boolean
   /** Lines that the log has lost so far; read at every scrape. */
   readonly droppedLogLines: () => number
 }
@@ -39,6 +42,8 @@ export interface Metrics {
   configured(config: ConfigInfo): void
   /** Prometheus' text format. */
   text(): Promise<string>
+  /** The same as values, to be summed up with those of other processes. */
+  families(): Promise<MetricFamily[]>
 }
 
 export function createMetrics(options: MetricsOptions): Metrics {
@@ -60,9 +65,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     stores: createStoreMetrics(registry),
     webSockets: createWebSocketMetrics(registry),
     tls: createTlsMetrics(registry),
-    reloads: createReloadMetrics(registry, options.clock ?? systemClock),
+    reloads: createReloadMetrics(options.isWorker === true ? new Registry() : registry, options.clock ?? systemClock),
     limits: createLimitMetrics(registry),
     configured: runtime.configured,
     text: () => registry.metrics(),
+    families: () => readFamilies(registry),
   }
 }

@@ -37,6 +37,7 @@ export function createProcessMetrics(registry: Registry, options: ProcessMetrics
     help: 'What runs; always 1.',
     labelNames: ['version', 'revision', 'node'],
     registers,
+    aggregator: 'first',
   })
   build.set({ ...options.build, node: process.versions.node }, 1)
   const config = new Gauge({
@@ -44,6 +45,7 @@ export function createProcessMetrics(registry: Registry, options: ProcessMetrics
     help: 'The configuration in force; always 1.',
     labelNames: ['hash', 'mode'],
     registers,
+    aggregator: 'first',
   })
   return {
     configured({ hash, mode }) {
@@ -59,6 +61,7 @@ function addUtilization(registers: Registry[]): void {
     name: 'nodejs_eventloop_utilization_ratio',
     help: 'The share of time, since the last scrape, in which the event loop was not idle.',
     registers,
+    aggregator: 'average',
     collect() {
       const now = performance.eventLoopUtilization()
       this.set(performance.eventLoopUtilization(now, last).utilization)

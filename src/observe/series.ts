@@ -1,10 +1,12 @@
-import type { Metric, Registry } from 'prom-client'
+import type { Aggregator, Metric, Registry } from 'prom-client'
 
 /** A metric: how it is called, what it says, and by which labels its series differ. */
 export interface MetricHead<Names extends readonly string[]> {
   readonly name: string
   readonly help: string
   readonly labelNames: Names
+  /** What several workers' values make together; default their sum. */
+  readonly aggregator?: Aggregator
 }
 
 /** One value for each label, in the order of the names. */
@@ -121,7 +123,7 @@ interface Kind<Series> {
 
 function register<const Names extends readonly string[], Series>(
   registry: Registry,
-  { name, help, labelNames }: MetricHead<Names>,
+  { name, help, labelNames, aggregator = 'sum' }: MetricHead<Names>,
   { type, open, samples }: Kind<Series>,
 ): Family<Names, Series> {
   const tree = new SeriesTree<Series>(labelNames, open)
@@ -130,7 +132,7 @@ function register<const Names extends readonly string[], Series>(
     name,
     async get() {
       const values = tree.all.flatMap(({ series, labels }) => samples(series, labels))
-      return { name, help, type, values, aggregator: 'sum' }
+      return { name, help, type, values, aggregator }
     },
   }
   // Of what is registered a registry calls `get`, and nothing else; prom-client's own sums of a cluster are such objects.

@@ -6,6 +6,8 @@ export interface Sink {
   write(line: string): void
   /** Lines lost since the start. */
   readonly droppedLines: number
+  /** Characters that the reader has not taken yet. */
+  readonly waiting: number
   /** Writes what waits, for at most so long, and closes the descriptor unless it is stdout or stderr. Later lines are dropped. */
   close(timeoutMs: number): Promise<void>
 }
@@ -69,6 +71,10 @@ class DescriptorSink implements Sink {
     }
     this.#waiting += line
     if (!this.#isWriting) this.#flushInTime()
+  }
+
+  get waiting(): number {
+    return this.#waiting.length + this.#block.length
   }
 
   async close(timeoutMs: number): Promise<void> {

@@ -56,6 +56,8 @@ function createAll(registry: Registry) {
       name: 'sessiongate_store_up',
       help: 'Whether a store answers (1) or not (0).',
       labelNames: ['store'],
+      // One worker that cannot reach it is worth to be told.
+      aggregator: 'min',
     }),
   }
 }

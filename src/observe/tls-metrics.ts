@@ -19,6 +19,8 @@ export function createTlsMetrics(registry: Registry): TlsMetrics {
     help: 'When the certificate ends that is in force.',
     labelNames: ['name'],
     registers,
+    // Of several workers the one that has not seen the new files yet.
+    aggregator: 'min',
   })
   const reloads = new Counter({
     name: 'sessiongate_tls_certificate_reloads_total',
@@ -31,6 +33,7 @@ export function createTlsMetrics(registry: Registry): TlsMetrics {
     help: '0 while the files of a certificate cannot be used and the one before stays in force.',
     labelNames: ['name'],
     registers,
+    aggregator: 'min',
   })
   const failures = new Counter({
     name: 'sessiongate_tls_handshake_failures_total',

@@ -22,6 +22,8 @@ export type HandshakeFailure =
 export interface TlsParts {
   readonly settings: TlsSettings
   readonly certificates: Certificates
+  /** 48 bytes that seal session tickets (RFC 5077), so that other workers know them; undefined = this process's own. */
+  readonly ticketKeys?: Buffer | undefined
   /** `code`: of OpenSSL or the system. `peer`: empty on a Unix socket. */
   readonly onHandshakeFailure: (failure: { reason: HandshakeFailure; code: string; peer: string }) => void
 }
@@ -66,11 +68,12 @@ class TlsFront implements HttpFront {
   readonly #certificates = new WeakMap<Duplex, string>()
 
   constructor(options: ServerOptions, parts: TlsFrontParts) {
-    const { settings, certificates } = parts
+    const { settings, certificates, ticketKeys } = parts
     this.#parts = parts
     const server = createSecureServer({
       ...options,
       ...certificates.options,
+      ...(ticketKeys && { ticketKeys }),
       SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) =>
         done(null, certificates.contextFor(name)),
       handshakeTimeout: HANDSHAKE_DEADLINE_MS,

@@ -240,7 +240,6 @@ export const sensePlants: readonly Plant[] = [
   setting('session.cookie_httponly', false, /every script/, { severity: 'warning' }),
   setting('session.local_cache.max_age', '0s', /max_age must be more than nothing/),
   item('keys', { id: 'planted', secret: 'short' }, /too short|has no private_key/, 'secret'),
-  setting('workers', 4, /more than one worker is not supported/),
   item(
     'listen',
     { address: ':0', tls: { cert: 'a', key: 'b' }, redirect_to_https: true },

@@ -60,11 +60,19 @@ export interface FaultGateOptions extends Omit<TestGatewayOptions, 'config'> {
   /** Further sections of the YAML. */
   readonly sections?: string
   readonly handler?: AppHandler
+  /** What leads to the app that does not fail, as YAML. Default `[/well, /well/*]`. */
+  readonly wellPaths?: string
 }
 
 /** Opens a gateway whose routes lead to `origin`, but for `/well`. */
 export async function openGate(origin: string, options: FaultGateOptions = {}): Promise<FaultGate> {
-  const { timeouts = 'connect: 1s, first_byte: 600ms, idle: 600ms', sections = '', handler, ...rest } = options
+  const {
+    timeouts = 'connect: 1s, first_byte: 600ms, idle: 600ms',
+    sections = '',
+    handler,
+    wellPaths = '[/well, /well/*]',
+    ...rest
+  } = options
   const probing = options.probesMemory ? { NODE_OPTIONS: `--expose-gc --import=${memoryProbe}` } : {}
   await using stack = new AsyncDisposableStack()
   const well = stack.use(await startApp(handler ?? (() => ({ body: 'well' }))))
@@ -73,7 +81,7 @@ upstreams:
   app: { servers: ["${origin}"], timeouts: { ${timeouts} }, writeback: { allow: ["*"] } }
   well: { servers: ["${well.origin}"], writeback: { allow: ["*"] } }
 routes:
-  - { id: well, match: { path: [/well, /well/*] }, upstream: well, auth: optional }
+  - { id: well, match: { path: ${wellPaths} }, upstream: well, auth: optional }
 ${options.routes ?? ''}
   - { id: app, match: { path: /* }, upstream: app, auth: optional }
 ${sections}`

@@ -23,7 +23,7 @@ export const fileSchema = mapping({
   workers: z
     .union([count(1, 1024), choice(['auto'])], { error: 'a whole number from 1 to 1024, or auto' })
     .default(1)
-    .describe('Processes; this version runs one'),
+    .describe('Processes that share the listeners; auto = one for each core'),
   trusted_proxies: list(text('a CIDR such as 10.0.0.0/8, or the word unix'), 'a list of CIDRs')
     .default([])
     .describe('Peers whose Forwarded and X-Forwarded-* headers are believed'),

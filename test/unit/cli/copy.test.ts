@@ -46,6 +46,7 @@ routes: [{ id: app, match: { path: /* }, upstream: app }]
     pause: async (durationMs) => void pauses.push(durationMs),
     version: '0',
     openGateway: unused,
+    openFleet: unused,
     openSessionTools: async () => ({
       engine: engines.shift() ?? assert.fail('a third store'),
       publicId: (key) => `id of ${key}`,

@@ -39,6 +39,7 @@ async function run(args: readonly string[], store: Partial<Store> = {}) {
     pause: unused,
     version: '0',
     openGateway: unused,
+    openFleet: unused,
     openSessionTools: async () => tools,
     decode: unused,
     readGeneratedSigningKey: unused,

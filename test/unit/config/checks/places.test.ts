@@ -115,9 +115,6 @@ const errors: [why: string, text: string, message: RegExp][] = [
     withSections('upstreams: { app: { servers: ["http://a"], writeback: { allow: [constructor] } } }'),
     /is reserved/,
   ],
-  // Not in this version
-  ['several workers', withSections('workers: 2'), /more than one worker is not supported by this version/],
-  ['as many workers as there are processors', withSections('workers: auto'), /not supported by this version/],
 ]
 
 for (const [why, text, message] of errors) {

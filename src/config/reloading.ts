@@ -1,11 +1,11 @@
 import { setTimeout } from 'node:timers/promises'
-import type { Config } from './config/config.ts'
-import { fingerprint, publicHash } from './config/fingerprint.ts'
-import { ConfigError, type Problem } from './config/problem.ts'
-import { ConfigSnapshot } from './config/snapshot.ts'
-import { type FileWatchOptions, openFileWatch } from './lib/file-watch.ts'
-import { failureFields } from './observe/failure.ts'
-import type { Log } from './observe/log.ts'
+import { type FileWatchOptions, openFileWatch } from '../lib/file-watch.ts'
+import { failureFields } from '../observe/failure.ts'
+import type { Log } from '../observe/log.ts'
+import type { Config } from './config.ts'
+import { fingerprint, publicHash } from './fingerprint.ts'
+import { ConfigError, type Problem } from './problem.ts'
+import { ConfigSnapshot } from './snapshot.ts'
 
 /** A configuration that was read, and what from. */
 export interface ReadConfig {
