@@ -25,6 +25,8 @@ export interface GatewayOptions {
 
 export interface Gateway extends AsyncDisposable {
   readonly origin: string
+  /** Of the process that was started; its workers are below it. */
+  readonly pid: number
   /** By its own word, at `/metrics`. */
   cpuSeconds(): Promise<number>
   /** All that it says there. */
@@ -107,6 +109,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const origin = `${listensTls(options) ? 'https' : 'http'}://127.0.0.1:${ports.port}`
   return {
     origin,
+    pid: program.pid,
     cpuSeconds: async () => readCpuSeconds(await readMetrics(operatorOrigin)),
     metrics: () => readMetrics(operatorOrigin),
     logIn: (...paths) => logIn(origin, paths),

@@ -9,7 +9,7 @@ import { createSupervisorMetrics, type RestartReason, type SupervisorMetrics } f
 import { agreeOn, refuseWhatNeedsRestart } from './agreement.ts'
 import type { FleetConfig, FleetOptions, FleetParts } from './fleet-options.ts'
 import { relayLines } from './log-relay.ts'
-import type { StartOrder, WorkerListener } from './messages.ts'
+import type { WorkerListener } from './messages.ts'
 import { createMetricSums, type MetricSums } from './metric-sums.ts'
 import { openOperators } from './operators.ts'
 import { createRestartSchedule, type RestartSchedule } from './restart-schedule.ts'
@@ -112,10 +112,10 @@ class Supervisor implements Fleet {
   async begin(warnings: FleetOptions['warnings']): Promise<void> {
     const { config } = this.#current
     this.#slots = Array.from({ length: config.workers }, (_, number) => newSlot(number))
-    const [first, ...others] = this.#slots
-    // Alone: what is wrong is told once, and files that are made at the first start are made once.
-    if (first !== undefined) this.#listeners = await this.#fill(first)
-    await Promise.all(others.map((slot) => this.#fill(slot)))
+    const [first, ...others] = this.#slots.map((slot) => ({ slot, worker: this.#fork(slot) }))
+    // First alone: what is wrong is told once, and files that are made at the first start are made once.
+    if (first !== undefined) this.#listeners = await this.#fill(first.slot, first.worker)
+    await Promise.all(others.map(({ slot, worker }) => this.#fill(slot, worker)))
     const operated = {
       metrics: () => this.#sums.text(),
       workers: () => this.#serving,
@@ -144,24 +144,16 @@ class Supervisor implements Fleet {
     this.#log.info('worker started', { worker: number, pid: worker?.pid })
   }
 
-  /** Starts the worker of an empty slot. */
-  async #fill(slot: Slot): Promise<readonly WorkerListener[]> {
-    const { worker, listeners } = await this.#start(slot)
+  /** Has the worker of an empty slot start. */
+  async #fill(slot: Slot, worker = this.#fork(slot)): Promise<readonly WorkerListener[]> {
+    const listeners = await this.#start(slot, worker)
     slot.worker = worker
     return listeners
   }
 
-  async #start(slot: Slot): Promise<{ worker: WorkerProcess; listeners: readonly WorkerListener[] }> {
-    const { path, files } = this.#current
-    const order: StartOrder = {
-      kind: 'start',
-      path,
-      files,
-      keepsHouse: slot.number === 0,
-      ticketSecret: this.#ticketSecret,
-    }
-    const times = { ...defaultWorkerTimes, ...this.#parts.times }
-    const worker = new WorkerProcess(this.#parts.fork(), { order, times })
+  /** A process that waits for the word to start. */
+  #fork(slot: Slot): WorkerProcess {
+    const worker = new WorkerProcess(this.#parts.fork(), { ...defaultWorkerTimes, ...this.#parts.times })
     this.#all.add(worker)
     this.#sums.add(worker)
     // Before that, its lines wait in the pipe: the first line is ours.
@@ -170,10 +162,16 @@ class Supervisor implements Fleet {
       this.#all.delete(worker)
       if (slot.worker === worker) this.#lost(slot, { worker, ...ending })
     })
-    const listeners = await worker.started()
+    return worker
+  }
+
+  async #start({ number }: Slot, worker: WorkerProcess): Promise<readonly WorkerListener[]> {
+    const { path, files } = this.#current
+    const part = { keepsHouse: number === 0, ticketSecret: this.#ticketSecret }
+    const listeners = await worker.start({ kind: 'start', path, files, ...part })
     // Nobody has told it that everything ends.
     if (this.#state !== 'open') worker.kill()
-    return { worker, listeners }
+    return listeners
   }
 
   /** A worker has ended that nobody has told to. */
@@ -233,7 +231,8 @@ class Supervisor implements Fleet {
   /** Gives back the worker that has no more slot. */
   async #exchange(slot: Slot): Promise<WorkerProcess | undefined> {
     if (this.#state !== 'open') return undefined
-    const { worker } = await this.#start(slot)
+    const worker = this.#fork(slot)
+    await this.#start(slot, worker)
     clearTimeout(slot.timer)
     const old = slot.worker
     slot.worker = worker

@@ -47,6 +47,7 @@ export class WorkerProcess {
   /** All of its output has been read. */
   readonly #closed: Promise<unknown>
   readonly #started = Promise.withResolvers<readonly WorkerListener[]>()
+  readonly #greeted = Promise.withResolvers<void>()
   readonly #questions = new Map<number, (answer: unknown) => void>()
   readonly #ending = Promise.withResolvers<Ending>()
   #lastQuestion = 0
@@ -55,7 +56,7 @@ export class WorkerProcess {
   #isStalled = false
   #pulse: NodeJS.Timeout | undefined
 
-  constructor(child: ChildProcess, { order, times }: { order: StartOrder; times: WorkerTimes }) {
+  constructor(child: ChildProcess, times: WorkerTimes) {
     this.child = child
     this.#times = times
     this.ended = this.#ending.promise
@@ -66,7 +67,7 @@ export class WorkerProcess {
       this.#started.reject(new Error(`a worker did not listen within ${times.startMs} ms`))
       this.kill()
     }, times.startMs)
-    child.on('message', (message) => this.#take(parseReport(message), order))
+    child.on('message', (message) => this.#take(parseReport(message)))
     child.on('error', (error) => {
       this.#started.reject(error)
       // The system has not given us one; nothing more comes.
@@ -94,8 +95,10 @@ export class WorkerProcess {
   }
 
   /** Resolves when it listens. @throws {Error} with its own words, if it cannot. */
-  started(): Promise<readonly WorkerListener[]> {
-    return this.#started.promise
+  async start(order: StartOrder): Promise<readonly WorkerListener[]> {
+    await Promise.race([this.#greeted.promise, this.#started.promise])
+    this.send(order)
+    return await this.#started.promise
   }
 
   send(order: Order): void {
@@ -148,11 +151,11 @@ export class WorkerProcess {
     for (const settle of this.#questions.values()) settle(undefined)
   }
 
-  #take(report: Report | undefined, order: StartOrder): void {
+  #take(report: Report | undefined): void {
     switch (report?.kind) {
       case 'hello':
         this.version = report.version
-        if (report.protocol === PROTOCOL) this.send(order)
+        if (report.protocol === PROTOCOL) this.#greeted.resolve()
         else {
           this.#started.reject(new Error(`a worker of version ${report.version} does not understand this supervisor`))
           this.kill()

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { accessFields } from '../../src/observe/access-log.ts'
 import { createExchange } from '../../src/observe/exchange.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
+import { createSupervisorMetrics } from '../../src/observe/supervisor-metrics.ts'
 
 const page = readFileSync(resolve(import.meta.dirname, '../../docs/operating.md'), 'utf8')
 
@@ -22,7 +23,9 @@ test('docs/operating.md has every metric with its labels, and none that there is
     config: { hash: '', mode: 'enforce' },
     droppedLogLines: () => 0,
   })
-  const registered = [...(await metrics.text()).matchAll(/^# TYPE (sessiongate_\w+) /gm)].map(([, name]) => name)
+  const supervisor = createSupervisorMetrics(() => ({ up: 1, configured: 1 }))
+  const families = [...(await metrics.families()), ...(await supervisor.families())]
+  const registered = families.map(({ name }) => name).filter((name) => name.startsWith('sessiongate_'))
   const documented = firstColumn('Metrics').filter((name) => name.startsWith('sessiongate_'))
   assert.deepEqual(documented.toSorted(), registered.toSorted())
 })

@@ -66,10 +66,10 @@ describe('row 36: a worker dies', () => {
     const [victim = 0, other = 0] = pidsOf(gate.gateway)
     process.kill(victim, 'SIGKILL')
     const beganMs = performance.now()
-    const runMs = times({ usual: 8_000, whole: 60_000 })
+    const enough = 2 + times({ usual: 3, whole: 10 })
     let refused = 0
     let served = 0
-    while (performance.now() - beganMs < runMs) {
+    while (startsOf(gate) < enough && performance.now() - beganMs < 240_000) {
       for (const pid of pidsOf(gate.gateway)) {
         if (pid !== other && startsOf(gate) > 2 && isLoggedAsStarted(gate, pid)) process.kill(pid, 'SIGKILL')
       }
@@ -80,7 +80,7 @@ describe('row 36: a worker dies', () => {
     const seconds = (performance.now() - beganMs) / 1000
     const starts = startsOf(gate) - 2
     context.diagnostic(`${starts} starts in ${seconds.toFixed(1)} s; ${served} served, ${refused} cut with a worker`)
-    assert.ok(starts >= 2 && starts <= seconds + 1, `${starts} starts`)
+    assert.ok(startsOf(gate) >= enough && starts <= seconds + 1, `${starts} starts`)
     assert.ok(refused <= starts + 1, `${refused} of ${served + refused} failed, ${starts} workers were killed`)
     assert.equal(isRunning(other), true)
   })
