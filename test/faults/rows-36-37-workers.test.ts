@@ -2,28 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { until } from '../support/deadline.ts'
 import { findFreePort } from '../support/postgres.ts'
-import { startSteadyProbe } from '../support/steady-probe.ts'
 import { isRunning, pidsOf } from '../support/workers.ts'
-import { type FaultGate, openGate, pause, times } from './stage.ts'
-
-/** Every answer names the request that it is for. */
-const handler = ({ url }: { readonly url: string }) => ({ body: url === '/well' ? 'well' : url })
-
-function flawOf({ status, body, path }: { status: number; body: string; path: string }): string | undefined {
-  if (status !== 200) return `status ${status}`
-  return body === path ? undefined : `the answer to ${body} came to ${path}`
-}
-
-/** Two workers before an app that does not fail, `/probe/…` for the probes. */
-async function openWorkers(sections = ''): Promise<FaultGate & { readonly probe: typeof startProbe }> {
-  const gate = await openGate('http://127.0.0.1:9', {
-    handler,
-    sections: `workers: 2\n${sections}`,
-    wellPaths: '[/well, /well/*, /probe/*]',
-  })
-  const startProbe = (perSecond: number) => startSteadyProbe({ url: gate.gateway.url, perSecond, flawOf })
-  return Object.assign(gate, { probe: startProbe })
-}
+import { pause, times } from './stage.ts'
+import { isLoggedAsStarted, noticed, noticesOf, openWorkers, startsOf } from './worker-stage.ts'
 
 describe('row 36: a worker dies', () => {
   for (const signal of ['SIGKILL', 'SIGSEGV'] as const) {
@@ -136,62 +117,3 @@ describe('row 37: an event loop stands still', () => {
     assert.equal(await gate.metric('sessiongate_worker_restarts_total{reason="stall"}'), 0)
   })
 })
-
-describe('row 38: restarts', () => {
-  test('row 38: rolling restarts of two workers under 500 requests a second: none fails', async (context) => {
-    await using gate = await openWorkers()
-    await using probe = gate.probe(500)
-    const rolls = times({ usual: 3, whole: 20 })
-    for (let roll = 1; roll <= rolls; roll++) {
-      gate.gateway.process.kill('SIGUSR2')
-      await until(`roll ${roll} ends`, () => countOf(gate, 'rolling restart ended') === roll, 60_000)
-    }
-    const { asked, failures } = await probe.end()
-    context.diagnostic(`${rolls} rolling restarts of 2 workers: ${asked} requests, ${failures.length} failed`)
-    assert.deepEqual(failures, [])
-    assert.equal(await gate.metric('sessiongate_worker_restarts_total{reason="roll"}'), 2 * rolls)
-    const counted = await gate.metric('sessiongate_http_requests_total{route="well",method="GET",code="200"}')
-    assert.equal(counted, asked, 'those that are gone have counted too')
-    assert.equal(await gate.gateway.stop(), 0)
-  })
-})
-
-describe('row 39: the supervisor is killed', () => {
-  test('row 39: its workers end, and the port is free at once', async () => {
-    const port = await findFreePort()
-    const sections = `listen: [{ address: "127.0.0.1:${port}" }]`
-    for (let i = 0; i < times({ usual: 2, whole: 20 }); i++) {
-      await using gate = await openWorkers(sections)
-      await using probe = gate.probe(100)
-      await until('the load is there', () => probe.answered() > 20)
-      const pids = pidsOf(gate.gateway)
-      gate.gateway.process.kill('SIGKILL')
-      await until('the port is free', () => gate.gateway.process.signalCode !== null)
-      await using next = await openWorkers(sections)
-      await next.assertServes()
-      await until('the workers before are gone', () => !pids.some(isRunning))
-    }
-  })
-})
-
-function countOf({ gateway }: FaultGate, message: string): number {
-  return gateway.log.filter(({ msg }) => msg === message).length
-}
-
-function startsOf(gate: FaultGate): number {
-  return countOf(gate, 'worker started')
-}
-
-function noticesOf(gate: FaultGate): number {
-  return countOf(gate, 'worker ended, it is replaced')
-}
-
-function isLoggedAsStarted({ gateway }: FaultGate, pid: number): boolean {
-  return gateway.log.some((line) => line.msg === 'worker started' && line.pid === pid)
-}
-
-/** When the supervisor had said so for the nth time. */
-async function noticed(gate: FaultGate, count: number): Promise<number> {
-  await until('the supervisor has noticed', () => noticesOf(gate) === count)
-  return performance.now()
-}
