@@ -10,7 +10,8 @@ export type Fork = () => ChildProcess
 
 /**
  * Workers by `node:cluster`: where a worker listens, this process accepts the connections and hands each to a worker in
- * turn, so that none waits in the queue of a worker that has gone. The other ways lose some: bench/README.md.
+ * turn. So none waits in the queue of a worker that has gone, and each worker has its share. What the other ways cost and
+ * lose is shown by `npm run bench -- workers`.
  */
 export function createClusterFork(program: string): Fork {
   cluster.schedulingPolicy = cluster.SCHED_RR
