@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { describe, test } from 'node:test'
 import type { Config } from '../../../src/config/config.ts'
-import type { FileSnapshot } from '../../../src/config/file-snapshot.ts'
+import type { FileSnapshot } from '../../../src/config/snapshot.ts'
 import type { Order, Report } from '../../../src/workers/messages.ts'
 import { runWorker, type WorkerGateway } from '../../../src/workers/worker.ts'
 import { MINIMAL } from '../../config/sample.ts'
@@ -32,6 +32,7 @@ function startWorker(gateway: Partial<WorkerGateway> = {}, order: unknown = star
     cut: () => void done.push('cut'),
     families: async () => [],
     readiness: async () => ({ isReady: true, checks: { store: 'up' } }),
+    prepare: () => Promise.reject(new Error('nothing to be prepared')),
     [Symbol.asyncDispose]: async () => void done.push('closed'),
     ...gateway,
   }
