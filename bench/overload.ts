@@ -6,7 +6,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openGateway } from './compare/gateway.ts'
+import { type Gateway, openGateway } from './compare/gateway.ts'
+import { runLoad } from './compare/load.ts'
 import { checkout, startProgram } from './compare/program.ts'
 import { type OpenLoad, runOpenLoad } from './overload/open-load.ts'
 
@@ -57,20 +58,59 @@ const situations: readonly Situation[] = [
   },
 ]
 
+/** A gateway before the busy app, with these limits. */
+async function openBusy(appOrigin: string, limits: string): Promise<Gateway> {
+  const folder = await mkdtemp(join(tmpdir(), 'sessiongate-bench-'))
+  const gateway = await openGateway({
+    folder,
+    name: 'gateway',
+    appOrigin,
+    session: ['engine: db'],
+    sections: limits === '' ? '' : `limits: { ${limits} }`,
+    // Before the usual ones: nobody has to be logged in.
+    routes: ['{ id: busy, match: { path: [/work/*, /size/*] }, upstream: app, auth: public }'],
+  })
+  return {
+    ...gateway,
+    async [Symbol.asyncDispose]() {
+      await gateway[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** CPU time of the gateway: for requests that it serves, and for one that it refuses. */
+async function measureCosts(appOrigin: string): Promise<void> {
+  console.log('\nCPU time of the gateway for one request, the median of the rounds')
+  await using serving = await openBusy(appOrigin, 'event_loop_delay: null')
+  await using refusing = await openBusy(appOrigin, 'event_loop_delay: null, requests: 1')
+  const kinds = [
+    { name: 'served, 1 KiB', gateway: serving, path: '/size/1', status: 200 },
+    { name: 'served, 64 KiB', gateway: serving, path: '/size/64', status: 200 },
+    { name: 'refused', gateway: refusing, path: '/size/1', status: 503 },
+  ].map((kind) => ({ ...kind, micros: [] as number[] }))
+  for (let round = 0; round < 4; round++) {
+    // The one that is under way, so that all others are one too many; the app takes shorter for it than until its deadline.
+    const held = fetch(`${refusing.origin}/work/25000`).catch(() => undefined)
+    await new Promise((done) => setTimeout(done, 500))
+    for (const { gateway, path, status, micros } of kinds) {
+      const before = await gateway.cpuSeconds()
+      const asks = [{ path, headers: { accept: 'application/json' } }] as const
+      const { requests } = await runLoad({ origin: gateway.origin, cookies: [] }, { asks, status }, 4)
+      // The first round is for warming up.
+      if (round > 0) micros.push((((await gateway.cpuSeconds()) - before) / requests) * 1e6)
+    }
+    await held
+  }
+  for (const { name, micros } of kinds)
+    console.log(`  ${name.padEnd(15)} ${micros.toSorted((a, b) => a - b)[1]?.toFixed(0)} µs`)
+}
+
 async function measure(situation: Situation, appOrigin: string): Promise<void> {
   console.log(`\n${situation.title}`)
   let peak: number | undefined
   for (const [name, limits] of Object.entries(situation.limits)) {
-    const folder = await mkdtemp(join(tmpdir(), 'sessiongate-bench-'))
-    await using gateway = await openGateway({
-      folder,
-      name: 'gateway',
-      appOrigin,
-      session: ['engine: db'],
-      sections: limits === '' ? '' : `limits: { ${limits} }`,
-      // Before the usual ones: nobody has to be logged in.
-      routes: ['{ id: busy, match: { path: [/work/*, /size/*] }, upstream: app, auth: public }'],
-    })
+    await using gateway = await openBusy(appOrigin, limits)
     const port = Number(new URL(gateway.origin).port)
     const run = (perSecond: number, duration: number) =>
       runOpenLoad({ ...situation, port, perSecond, seconds: duration })
@@ -79,7 +119,6 @@ async function measure(situation: Situation, appOrigin: string): Promise<void> {
     console.log(`  ${name}`)
     console.log(`    at ${peak.toFixed(0)}/s, ${told(await run(peak * 0.95, seconds), peak)}`)
     console.log(`    at ${(2 * peak).toFixed(0)}/s, ${told(await run(2 * peak, seconds), peak)}`)
-    await rm(folder, { recursive: true, force: true })
   }
 }
 
@@ -120,6 +159,7 @@ async function run(): Promise<void> {
   const [load = 0] = loadavg()
   if (load > 0.5) console.log(`the machine is busy with other things (load ${load.toFixed(1)}): expect a wide range`)
   const chosen = process.argv[4]
+  if (chosen === undefined || chosen === 'cost') await measureCosts(`http://${address}`)
   for (const situation of situations)
     if (chosen === undefined || situation.title.includes(chosen)) await measure(situation, `http://${address}`)
 }

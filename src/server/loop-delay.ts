@@ -1,7 +1,10 @@
 /** How often it is looked how late the event loop is. */
 const SAMPLE_MS = 50
-/** However late the loop is, some requests are let through: what they come to tells when it is over. */
-const MOST_REFUSED = 0.95
+/**
+ * However late the loop is, no more than this is refused. A refusal must be read and written too, and costs a quarter to a
+ * half of a small request that is served: whoever refused nearly all would be busy with refusing.
+ */
+const MOST_REFUSED = 0.5
 /** The share of new requests that is refused moves by so much a second for each doubling of the delay beyond the bound… */
 const PER_SECOND = 0.3
 /** …and at once by so much when the delay doubles. Without it the two would chase each other. */
@@ -26,7 +29,7 @@ export class DelayControl {
     this.#boundMs = boundMs
   }
 
-  /** From 0 to 0.95. `elapsedMs`: since the sample before. */
+  /** From 0 to 0.5. `elapsedMs`: since the sample before. */
   next(lateMs: number, elapsedMs: number): number {
     // One late turn is a collection of garbage, or a machine that was asleep; what stands is there at each look.
     const standingMs = Math.min(lateMs, this.#lastLateMs, this.#lateMsBefore)

