@@ -27,7 +27,7 @@ const queryCharacters = /^[A-Za-z0-9\-._~!$&'()*+,;=:@/?%[\]]*$/
 
 const badEscape = /%(?![0-9A-Fa-f]{2})/
 
-/** An encoded NUL, however often the percent sign is encoded again. To a C program the path ends there. */
+/** An encoded NUL, however often the percent sign is encoded again. To a C program the path ends there, in every reading of it. */
 const encodedNul = /%(?:25)*00/
 
 /**
@@ -58,7 +58,9 @@ export function readTarget(requestTarget: string, host: Host): Target {
   const reading = parsePath(receivedPath)
   if (reading === undefined) throw invalid('the path can be read in more ways than can be checked')
   const { path, ambiguous, others } = reading
-  if (encodedNul.test(path)) throw invalid('the path holds an encoded NUL')
+  if (encodedNul.test(path) || others.some((other) => encodedNul.test(other))) {
+    throw invalid('the path holds an encoded NUL')
+  }
   return { received, path, query, ambiguous, readings: others }
 }
 

@@ -65,6 +65,8 @@ const refused: [why: string, target: string][] = [
   ['an encoded NUL, twice', '/a%2500b'],
   ['an encoded NUL, three times', '/a%252500'],
   ['an encoded NUL whose digits are encoded', '/a%25%30%30'],
+  ['an encoded NUL whose digits are encoded twice', '/a%25%2530%2530'],
+  ['an encoded NUL that only a lower reader finds', '/a%25%2530%2530;X/B'],
   ['an absolute form for somebody else', 'http://evil/x'],
   ['with userinfo', 'http://app.example@evil/'],
   ['with own userinfo', 'http://user@app.example/'],
