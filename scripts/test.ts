@@ -25,7 +25,7 @@ const electionFiles: readonly string[] = ['test/integration/redis-notices-{clust
  * the files of `stores`.
  */
 const suites: Readonly<Record<string, readonly string[]>> = {
-  default: ['test/*.test.ts', 'test/{unit,contract,integration,e2e,security,config,faults}/**/*.test.ts'],
+  default: ['test/*.test.ts', 'test/{unit,contract,integration,e2e,security,config,faults,fuzz}/**/*.test.ts'],
   stores: storeFiles,
   security: ['test/security/**/*.test.ts'],
   interop: ['test/interop/**/*.test.ts'],
