@@ -38,7 +38,7 @@ export function readCommands(raw: RawHeaders): Commands | undefined {
   checkKeys(commandHeaders.set, set.keys())
   checkKeys(commandHeaders.delete, deletes)
   if (set.size + deletes.size > MAX_KEYS) {
-    const header = set.size > MAX_KEYS || deletes.size === 0 ? commandHeaders.set : commandHeaders.delete
+    const header = set.size > MAX_KEYS ? commandHeaders.set : commandHeaders.delete
     throw refusal({ reason: 'too_many_keys', header })
   }
   return {

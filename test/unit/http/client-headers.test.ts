@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { compileClientHeaderFilter } from '../../../src/http/client-headers.ts'
+import { compileClientHeaderFilter, isMethodOverride } from '../../../src/http/client-headers.ts'
 
 const filter = compileClientHeaderFilter({ ownNames: ['X-User-Name', 'X.Env'], keepMethodOverrides: false })
 const stranger = { trusted: false }
@@ -91,6 +91,11 @@ for (const name of kept) {
 test('a route may keep method overrides', () => {
   const keeping = compileClientHeaderFilter({ ownNames: [], keepMethodOverrides: true })
   assert.deepEqual(keeping(['X-HTTP-Method-Override', 'PUT'], stranger), ['X-HTTP-Method-Override', 'PUT'])
+})
+
+test('the method overrides are three, by their keys', () => {
+  const keys = ['x-http-method', 'x-http-method-override', 'x-method-override', 'x-method', 'method']
+  assert.deepEqual(keys.map(isMethodOverride), [true, true, true, false, false])
 })
 
 test('what Connection names is cut, in any case, over several lines; Host stays', () => {

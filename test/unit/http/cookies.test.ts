@@ -3,10 +3,13 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import {
+  bareDomain,
+  compileCookieCut,
   cookiesWithout,
   readCookie,
   readSetCookie,
   setCookieName,
+  withoutSetCookie,
   withSingleCookie,
 } from '../../../src/http/cookies.ts'
 import { headerValues } from '../../../src/http/headers.ts'
@@ -75,6 +78,11 @@ const cutCases: [why: string, line: string, kept: string | undefined, cut: numbe
   ['another case is another cookie', 'SESSIONID=x; SessionId=y', 'SESSIONID=x; SessionId=y', 0],
   ['a longer name', 'sessionid2=x; my.sessionid=y; xsessionid=z', 'sessionid2=x; my.sessionid=y; xsessionid=z', 0],
   ['the name within a value', 'a=sessionid; b=xsessionid=y', 'a=sessionid; b=xsessionid=y', 0],
+  ['an array of another name', 'other[sessionid]=x; a=1', 'other[sessionid]=x; a=1', 0],
+  ['a longer name, encoded', 'sessionid%32=x; a=1', 'sessionid%32=x; a=1', 0],
+  ['behind an encoded no-break space', '%A0sessionid%A0=x; a=1', 'a=1', 1],
+  ['behind an encoded DEL', '%7Fsessionid=x; a=1', 'a=1', 1],
+  ['a value before a space', 'a=sessionid b=1', 'a=sessionid b=1', 0],
   ['a value that is an assignment', 'a=sessionid=x', 'a=sessionid=x', 0],
 ]
 for (const [why, line, kept, cut] of cutCases) {
@@ -95,6 +103,7 @@ const phpNames: [why: string, owned: string, line: string, isCut: boolean][] = [
   ['a forged host prefix (CVE-2022-31629)', '__Host-sid', '..Host-sid=x', true],
   ['another forged host prefix', '__Host-sid', '_[Host-sid=x', true],
   ['an encoded host prefix (CVE-2020-7070)', '__Host-sid', '__%48ost-sid=x', true],
+  ['a name of nothing but dots', '__', '..=x', true],
   ['a host prefix of another name', '__Host-sid', '__Host-sidx=x', false],
 ]
 for (const [why, owned, line, isCut] of phpNames) {
@@ -109,10 +118,50 @@ test('other headers and other Cookie lines keep their place and spelling', () =>
   assert.deepEqual(cookiesWithout(raw, name), { headers: kept, cut: 1 })
 })
 
+test('a header of as many letters is no Cookie line', () => {
+  const raw = ['Accept', 'sessionid=x', 'Origin', 'sessionid=y']
+  assert.deepEqual(cookiesWithout(raw, name), { headers: raw, cut: 0 })
+})
+
+test('a cut that remembers lines says what one says that does not, however long they are', () => {
+  const cut = compileCookieCut(name)
+  for (const length of [1, 1023, 1024, 1025, 5000]) {
+    const long = 'b'.repeat(length)
+    for (const line of [`a=${long}`, `sessionid=${long}; a=1`, `a=1; ${long}=1; sessionid=2`, `sessionid=${long}`]) {
+      const raw = ['Host', 'h', 'Cookie', line, 'cookie', 'sessionid=3; c=4']
+      for (let times = 0; times < 2; times += 1) assert.deepEqual(cut(raw), cookiesWithout(raw, name))
+    }
+  }
+})
+
+test('from an answer every line for the cookie is cut, and no other', () => {
+  const others = [
+    'Set-Cookie',
+    'a=1',
+    'Content-Type',
+    'sessionid=x',
+    'Set-Cookie2',
+    'sessionid=x',
+    'Set-Cookie',
+    'SESSIONID=x',
+  ]
+  const own = ['Set-Cookie', 'sessionid=x; Path=/', 'set-cookie', ' = sessionid=; Max-Age=0']
+  assert.deepEqual(withoutSetCookie([...own, ...others], name), { headers: others, cut: 2 })
+  assert.deepEqual(withoutSetCookie([...others, ...own], name), { headers: others, cut: 2 })
+  assert.deepEqual(withoutSetCookie(others, name), { headers: others, cut: 0 })
+})
+
+test('a domain is the same with a dot before it and in other letters', () => {
+  assert.equal(bareDomain('.App.Example.COM'), 'app.example.com')
+  assert.equal(bareDomain('app.example.com'), 'app.example.com')
+  assert.equal(bareDomain('..a'), '.a')
+})
+
 test('for a shared cookie exactly one goes up, first, in a single line', () => {
   const raw = ['Cookie', 'a="1; sessionid=evil', 'Host', 'h', 'Cookie', 'sessionid=older; b=2']
   assert.deepEqual(withSingleCookie(raw, name, 'k'), ['Host', 'h', 'Cookie', 'sessionid=k; a="1; b=2'])
   assert.deepEqual(withSingleCookie(['Host', 'h'], name, 'k'), ['Host', 'h', 'Cookie', 'sessionid=k'])
+  assert.deepEqual(withSingleCookie(['Cookie', ' ', 'Cookie', 'a=1'], name, 'k'), ['Cookie', 'sessionid=k; a=1'])
 })
 
 const cookiePart = fc.constantFrom(
@@ -298,6 +347,11 @@ const setCookies: [why: string, line: string, name: string, value: string, isDel
   ['Expires in Unix time is no date for a browser', 'sessionid=abc; expires=0', 'sessionid', 'abc', false],
   ['a far Max-Age', 'sessionid=abc; Max-Age=99999999999999999999', 'sessionid', 'abc', false],
   ['attributes without a value', 'sessionid=abc; Max-Age; Expires; Secure', 'sessionid', 'abc', false],
+  ['a padded attribute', 'sessionid=abc; Max-Age = 0 ; Path=/', 'sessionid', 'abc', true],
+  ['a Max-Age that only ends in a number', 'sessionid=abc; Max-Age=a0', 'sessionid', 'abc', false],
+  ['a date in another attribute', 'sessionid=abc; Path=Thu, 01 Jan 1970 00:00:00 GMT', 'sessionid', 'abc', false],
+  ['a cookie that is called like an attribute', 'Max-Age=0; Path=/', 'Max-Age', '0', false],
+  ['attributes of no cookie', '; sessionid=abc', '', '', true],
   ['nothing', '', '', '', true],
 ]
 for (const [why, line, expected, value, isDeletion] of setCookies) {

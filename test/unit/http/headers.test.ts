@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { headerKey, headerValues } from '../../../src/http/headers.ts'
+import { hasHeader, headerKey, headerValues, indexOfHeader, isToken, rememberNames } from '../../../src/http/headers.ts'
 
 test('the values of a header come in order, whatever the case of its name', () => {
   const raw = ['Cookie', 'a=1', 'cookies', 'x', 'COOKIE', 'b=2', 'Set-Cookie', 'c=3']
@@ -29,4 +29,39 @@ test('a key is its own key, and holds nothing but lower-case letters, digits and
       assert.equal(key.length, name.length)
     }),
   )
+})
+
+test('the first line of a name is found by any case of it, and by nothing that only looks like it', () => {
+  const raw = ['Accept', 'host', 'X-Host', 'a', 'HOST', 'b', 'Host', 'c']
+  assert.equal(indexOfHeader(raw, 'host'), 4)
+  assert.equal(indexOfHeader(raw, 'accept'), 0)
+  assert.equal(indexOfHeader(raw, 'hos'), -1)
+  assert.equal(indexOfHeader(raw, 'cost'), -1)
+  assert.equal(indexOfHeader([], 'host'), -1)
+  assert.deepEqual([hasHeader(raw, 'accept'), hasHeader(raw, 'cost'), hasHeader(raw, 'a')], [true, false, false])
+})
+
+test('values are those of the whole name, not of one of its length', () => {
+  assert.deepEqual(headerValues(['cost', 'a', 'host', 'b', 'hosts', 'c'], 'host'), ['b'])
+})
+
+test('a token is what may be a header name or a method, and nothing else', () => {
+  for (const text of ['a', 'GET', "!#$%&'*+.^_`|~0-9Aa"]) assert.equal(isToken(text), true, text)
+  for (const text of ['', ' ', 'a ', ' a', 'a b', 'a:', '(a)', 'a\n', 'é', 'a\0'])
+    assert.equal(isToken(text), false, text)
+})
+
+test('what was said of a name is remembered, of a very long one it is asked again', () => {
+  const asked: string[] = []
+  const recall = rememberNames((name) => {
+    asked.push(name)
+    return { name }
+  })
+  const longest = 'x'.repeat(100)
+  const tooLong = 'x'.repeat(101)
+  assert.deepEqual(recall('Host'), { name: 'Host' })
+  assert.deepEqual(recall(longest), { name: longest })
+  assert.deepEqual(recall(tooLong), { name: tooLong })
+  for (const name of ['Host', longest, tooLong]) recall(name)
+  assert.deepEqual(asked, ['Host', longest, tooLong, tooLong])
 })

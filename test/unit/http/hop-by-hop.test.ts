@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { headerKey } from '../../../src/http/headers.ts'
-import { connectionNames, withoutHopByHop } from '../../../src/http/hop-by-hop.ts'
+import { connectionNames, isHopByHop, withoutHopByHop } from '../../../src/http/hop-by-hop.ts'
 
 const named: [why: string, raw: string[], names: string[]][] = [
   ['nothing', ['Host', 'a'], []],
   ['one', ['Connection', 'close'], ['close']],
   ['a list', ['Connection', 'keep-alive, X-A ,x-b'], ['keep-alive', 'x-a', 'x-b']],
   ['over several lines', ['Connection', 'X-A', 'connection', 'X-B'], ['x-a', 'x-b']],
+  ['behind a line that is usual', ['Connection', 'keep-alive', 'Connection', 'X-A'], ['keep-alive', 'x-a']],
   ['in any case (CVE-2026-29054)', ['Connection', 'x-forwarded-for, COOKIE'], ['x-forwarded-for', 'cookie']],
   ['in any spelling', ['Connection', 'X_Session_Data'], ['x-session-data']],
   ['empty members', ['Connection', ', ,,'], []],
@@ -64,6 +65,13 @@ test('what Connection names goes in every spelling, Host and Content-Length stay
 
 test('names may be given from elsewhere', () => {
   assert.deepEqual(withoutHopByHop(['X-A', '1', 'X-B', '2'], new Set(['x-a'])), ['X-B', '2'])
+})
+
+test('a line stays on its connection by its own name, or because it was named', () => {
+  const named = new Set(['x-a'])
+  for (const key of ['te', 'proxy-x', 'x-a']) assert.equal(isHopByHop(key, named), true, key)
+  for (const key of ['x-b', 'proxy', 'cookie']) assert.equal(isHopByHop(key, named), false, key)
+  assert.equal(isHopByHop('x-a', new Set()), false)
 })
 
 const token = fc.constantFrom(

@@ -62,6 +62,7 @@ test('an X-Session-Delete that RFC 9651 or the contract has no place for is malf
     ['a trailing comma', ['a,']],
     ['a double comma', ['a,,b']],
     ['an empty line among others', ['a', '']],
+    ['a line of spaces among others', ['a', '  ']],
     ['a token that begins with _', ['_odd']],
     ['no commas', ['a b']],
     ['UTF-8', [onWire('"naïve"')]],
@@ -146,6 +147,13 @@ test('64 keys are read, 65 are too many, set and deleted ones together', () => {
     { reason: 'too_many_keys', header: 'X-Session-Delete' },
     'both',
   )
+  for (const [count, header] of [
+    [64, 'X-Session-Delete'],
+    [65, 'X-Session-Set'],
+  ] as const) {
+    const raw = [...setLines(members(count)), 'X-Session-Delete', 'd']
+    assertRefused(raw, { reason: 'too_many_keys', header }, `one deleted beside ${count}`)
+  }
 })
 
 test('8 KiB of commands are read, one byte more is too large, over all lines together', () => {
@@ -167,6 +175,22 @@ test('a refusal names long keys only in part, and never a value', () => {
   )
 })
 
+test('a refusal names header, key and reason, and where a name was cut', () => {
+  const messages: [why: string, raw: string[], message: string][] = [
+    ['no one key', setLines('{'), 'X-Session-Set: malformed'],
+    ['a key', setLines('{"_gw":1}'), 'X-Session-Set for "_gw": reserved'],
+    [
+      'as long as is shown',
+      setLines(`{"_gw${'k'.repeat(97)}":1}`),
+      `X-Session-Set for "_gw${'k'.repeat(97)}": reserved`,
+    ],
+    ['one more', setLines(`{"_gw${'k'.repeat(98)}":1}`), `X-Session-Set for "_gw${'k'.repeat(97)}…": reserved`],
+  ]
+  for (const [why, raw, message] of messages) {
+    assert.throws(() => readCommands(raw), { code: 'ERR_WRITEBACK_REFUSED', message }, why)
+  }
+})
+
 test('answers from 500 on are not read; only a lone flush is obeyed', () => {
   const cases: [why: string, raw: string[], isFlush: boolean][] = [
     ['flush alone', ['X-Session-Command', 'flush'], true],
@@ -181,6 +205,7 @@ test('answers from 500 on are not read; only a lone flush is obeyed', () => {
     ['flush with expiry', ['X-Session-Expiry', '0', 'X-Session-Command', 'flush'], false],
     ['flush with something misspelt', ['X_Session_Set', '{}', 'X-Session-Command', 'flush'], false],
     ['clear', ['X-Session-Command', 'clear'], false],
+    ['the word in another command', ['X-Session-Delete', 'flush'], false],
     ['what would be malformed', ['X-Session-Set', '{'], false],
     ['none', ['Content-Type', 'text/plain'], false],
   ]

@@ -24,6 +24,8 @@ test('an RFC 3339 date with its zone is a point in time', () => {
     ['2028-02-29T12:00:00Z', '2028-02-29T12:00:00.000Z'],
     ['0001-01-01T00:00:00Z', '0001-01-01T00:00:00.000Z'],
     ['9999-12-31T23:59:59Z', '9999-12-31T23:59:59.000Z'],
+    ['9999-12-31T23:59:59.999Z', '9999-12-31T23:59:59.999Z'],
+    ['2030-01-01T23:59:00+23:59', '2030-01-01T00:00:00.000Z'],
   ]
   for (const [text, iso] of cases) assert.deepEqual(parseExpiry(text), { kind: 'date', at: Date.parse(iso) }, text)
 })
@@ -59,6 +61,12 @@ test('everything else is malformed', () => {
     ['the year 0', '0000-06-01T00:00:00Z'],
     ['the year 10000 by its zone', '9999-12-31T23:59:59-00:01'],
     ['the year 0 by its zone', '0001-01-01T00:00:00+00:01'],
+    ['a date with something in front', 'x2030-01-01T00:00:00Z'],
+    ['a date with something behind', '2030-01-01T00:00:00Zx'],
+    ['a year of five digits', '12030-01-01T00:00:00Z'],
+    ['a zone of a day', '2030-01-01T00:00:00+24:00'],
+    ['a zone of sixty minutes', '2030-01-01T00:00:00+00:60'],
+    ['a zone with something behind', '2030-01-01T00:00:00+00:000'],
     ['an HTTP date', 'Tue, 01 Jan 2030 00:00:00 GMT'],
   ]
   for (const [why, text] of cases) assert.equal(parseExpiry(text), undefined, why)

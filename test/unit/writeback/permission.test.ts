@@ -89,6 +89,7 @@ test('reserved names stay refused where the rules name them', () => {
 test('commands are none by default, all with the star, else those that are named', () => {
   const cases: [why: string, rules: WritebackRules, permitted: CommandName[]][] = [
     ['names alone', { allow: ['cart'] }, []],
+    ['no names', { allow: [] }, []],
     ['the star', { allow: ['*'] }, ['flush', 'clear', 'cycle-key', 'expiry']],
     ['the star, but none', { allow: ['*'], commands: [] }, []],
     ['named', { allow: ['cart'], commands: ['expiry'] }, ['expiry']],
@@ -96,6 +97,7 @@ test('commands are none by default, all with the star, else those that are named
   ]
   for (const [why, rules, permitted] of cases) {
     assert.deepEqual(commandsOf(rules), permitted, why)
+    assert.deepEqual(commandsOf(undefined), [])
     for (const name of ['flush', 'clear', 'cycle-key', 'expiry'] as const) {
       const header = name === 'expiry' ? 'X-Session-Expiry' : 'X-Session-Command'
       const expected = permitted.includes(name) ? undefined : { reason: 'not_allowed', header, key: name }
