@@ -72,6 +72,7 @@ const refused: [why: string, target: string][] = [
   ['with own userinfo', 'http://user@app.example/'],
   ['on another port', 'http://app.example:8080/'],
   ['with another scheme', 'ftp://app.example/'],
+  ['something before the scheme', 'xhttp://app.example/x'],
   ['a scheme without slashes', 'http:app.example/'],
   ['a name that only begins like ours', 'http://app.example.evil/'],
   ['a name with a trailing dot', 'http://app.example./'],
@@ -119,6 +120,10 @@ const ambiguous: [why: string, target: string][] = [
   ['overlong dots', '/pub/%c0%ae%c0%ae/P'],
   ['overlong in three bytes', '/pub/..%e0%80%afP'],
   ['overlong in four bytes', '/pub/..%f0%80%80%afP'],
+  ['an overlong slash in three bytes and nothing else', '/pub%e0%80%afP'],
+  ['an overlong slash in four bytes and nothing else', '/pub%f0%80%80%afP'],
+  ['an overlong backslash in three bytes', '/pub%e0%81%9cP'],
+  ['an overlong backslash in four bytes', '/pub%f0%80%81%9cP'],
   ['overlong, encoded twice', '/pub/%25c0%25ae%25c0%25ae/P'],
 ]
 for (const [why, target] of ambiguous) {
@@ -157,12 +162,33 @@ const sameReading: [why: string, target: string, reading: string][] = [
   ['cut at an encoded question mark', '/admin%3F/public', '/admin'],
   ['a servlet container: parameter, then dots', '/pub/..;x/admin', '/admin'],
   ['overlong dots and slash', '/pub/%c0%ae%c0%ae%c0%afadmin', '/admin'],
+  ['overlong dots and slash in three bytes', '/pub/%e0%80%ae%e0%80%ae%e0%80%afadmin', '/admin'],
+  ['overlong dots and slash in four bytes', '/pub/%f0%80%80%ae%f0%80%80%ae%f0%80%80%afadmin', '/admin'],
+  ['an overlong letter', '/%c1%a1dmin', '/admin'],
+  ['an overlong letter in three bytes', '/%e0%81%a1dmin', '/admin'],
+  ['an overlong letter in four bytes', '/%f0%80%81%a1dmin', '/admin'],
+  ['a space', '/a%20b', '/a b'],
+  ['a tilde, the last that can be seen', '/a%257eb', '/a~b'],
   ['dots before and after collapsing', '/a/b//../admin', '/a/b/admin'],
   ['dots before and after collapsing, the other way', '/a/b//../admin', '/a/admin'],
 ]
 for (const [why, target, reading] of sameReading) {
   test(`${target} may be read as ${reading}: ${why}`, () => {
     assert.ok(readTarget(target, host).readings.includes(reading))
+  })
+}
+
+const allReadings: [why: string, target: string, readings: string[]][] = [
+  ['a dot segment leaves no empty one', '/pub/../admin', ['/admin']],
+  ['a single dot is no segment', '/pub/./admin', ['/pub/admin']],
+  ['bytes that are no UTF-8 keep their escape', '/%E9A', ['/%E9a']],
+  ['controls keep theirs', '/a%7fb%0A', []],
+  ['an overlong NUL is none of ASCII that can be seen', '/a%c0%80b', []],
+  ['nor is an overlong DEL', '/a%c1%bfb', []],
+]
+for (const [why, target, readings] of allReadings) {
+  test(`${target} is read in these other ways and in no more: ${why}`, () => {
+    assert.deepEqual(readTarget(target, host).readings, readings)
   })
 }
 
@@ -205,6 +231,7 @@ test('8 KiB are accepted, one byte more is too long, whatever it holds', () => {
 
 const tooMany: [why: string, target: string][] = [
   ['a short one with many readings', `/%${'25'.repeat(150)}41`],
+  ['one that is read in too many ways only because it is ambiguous', '/A%252f;x%5c%253b//%5c/..'],
   ['a long one with some', `/${'Abcdefghi;x/b%3By/'.repeat(450)}`],
 ]
 for (const [why, target] of tooMany) {
