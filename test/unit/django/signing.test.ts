@@ -82,6 +82,18 @@ test('a signed text without a time is malformed', () => {
   assert.deepEqual(signer.unsign(signed('v')), { ok: false, reason: 'malformed' })
 })
 
+test('nothing may be signed, and nothing else may be the value', () => {
+  assert.deepEqual(signer.unsign(signed('')), { ok: false, reason: 'malformed' })
+  assert.deepEqual(signer.unsign(signed(':1')), { ok: true, value: '', signedAt: 1000, key: 'current' })
+})
+
+test('what has no signature, or none of its length, has a bad one', () => {
+  const whole = signed('v:1')
+  for (const text of ['', 'v', 'v:1', ':', whole.slice(0, -1), `${whole}A`, `${whole}=`, whole.replaceAll(':', '.')]) {
+    assert.deepEqual(signer.unsign(text), { ok: false, reason: 'bad_signature' }, text)
+  }
+})
+
 test('a signature made for another salt is none', () => {
   const other = createTimestampSigner({ secretKey: 'new', salt: 'django.contrib.sessions.MyStore' })
   assert.deepEqual(signer.unsign(other.sign('v', 0)), { ok: false, reason: 'bad_signature' })

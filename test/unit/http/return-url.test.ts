@@ -8,7 +8,7 @@ import { readTarget } from '../../../src/http/target.ts'
 
 const ownOrigin = 'https://app.example'
 const host: Host = { name: 'app.example', received: 'app.example' }
-const rules = { ownOrigin, allowedHosts: ['good.com', 'ported.com:8443'] }
+const rules = { ownOrigin, allowedHosts: ['good.com', 'ported.com:8443', 'far.com:4430', 'plain.com:443', '127.0.0.1'] }
 
 const safe: [why: string, next: string][] = [
   ['the root', '/'],
@@ -26,6 +26,9 @@ const safe: [why: string, next: string][] = [
   ['hosts have no case', 'HTTPS://Good.COM/'],
   ['the default port', 'https://good.com:443/'],
   ['a host allowed with its port', 'https://ported.com:8443/'],
+  ['a host allowed with a port that begins like the default', 'https://far.com:4430/'],
+  ['a host allowed with the default port, without it', 'https://plain.com/'],
+  ['a host allowed by its address', 'https://127.0.0.1/'],
 ]
 for (const [why, next] of safe) {
   test(`${next} is a safe place to return to: ${why}`, () => assert.equal(isSafeReturn(next, rules), true))
@@ -63,6 +66,12 @@ const unsafe: [why: string, next: string][] = [
   ['a foreign host', 'https://evil.com/'],
   ['the own host, which nobody allowed', 'https://app.example/'],
   ['an allowed host without TLS', 'http://good.com/'],
+  ['an allowed host under a scheme that only ends like ours', 'xhttps://good.com/'],
+  ['an allowed host on no port', 'https://good.com:99999/'],
+  ['an allowed address in another spelling', 'https://127.1/'],
+  ['an allowed address as one number', 'https://2130706433/'],
+  ['an encoded line separator', '/a%e2%80%a8b'],
+  ['an encoded line separator, twice', '/a%25e2%2580%25a8b'],
   ['an allowed host on another port', 'https://good.com:444/'],
   ['a host allowed with a port, without it', 'https://ported.com/'],
   ['a name before it (CVE-2021-21291)', 'https://evilgood.com/'],

@@ -36,9 +36,18 @@ const cases: [why: string, query: string, expected: string][] = [
   ['slashes in an overlong form', '?next=/%c0%afevil', '?next=/'],
   ['slashes in an overlong form, encoded twice', '?next=/%25C0%25AFevil', '?next=/'],
   ['three bytes for a slash', '?next=/%e0%80%afevil', '?next=/'],
+  ['four bytes for a slash', '?next=/%f0%80%80%afevil', '?next=/'],
+  ['spaces around a name', '?++next=//evil&next%20%20=//evil', '?++next=/&next%20%20=/'],
   ['letters of Latin-1', '?next=/caf%E9', '?next=/caf%E9'],
 ]
 for (const [why, query, expected] of cases) test(why, () => assert.equal(guard(query), expected))
+
+test('a value with a plus has to be safe both as it is and with a space', () => {
+  const withoutSpace = compileNextGuard({ nextParam: 'next', isSafe: (value) => /^\/[^ ]*$/.test(value) })
+  assert.equal(withoutSpace('?next=/a+b'), '?next=/')
+  const withoutPlus = compileNextGuard({ nextParam: 'next', isSafe: (value) => /^\/[^+]*$/.test(value) })
+  assert.equal(withoutPlus('?next=/a+b&next=/a%20b'), '?next=/&next=/a%20b')
+})
 
 test('a name with a dot or an underscore is one name to PHP', () => {
   const guard = compileNextGuard({ nextParam: 'return_to', isSafe })
