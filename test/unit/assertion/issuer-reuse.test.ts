@@ -48,6 +48,34 @@ test('an assertion is sent again only for the same key, login and content, plain
   }
 })
 
+test('plain headers that are the same are sent again, and one more or less is not', () => {
+  const plainHeaders = compilePlainHeaders(
+    new Map([
+      ['X-Name', '_name'],
+      ['X-Second', '_second'],
+    ]),
+  )
+  const one = '{"a":1,"_name":"Ada"}'
+  const two = '{"a":1,"_name":"Ada","_second":"b"}'
+  for (const [first, second, reused] of [
+    [one, one, true],
+    [two, two, true],
+    [one, two, false],
+    [two, one, false],
+  ] as const) {
+    const issuer = issuerOf({ plainHeaders })
+    issuer.issue(subjectOf(first))
+    assert.equal(issuer.issue(subjectOf(second)).reused, reused, `${first} and then ${second}`)
+  }
+})
+
+test('an assertion is sent again in the very millisecond of its issue', () => {
+  const issuer = issuerOf()
+  const at = Math.floor(now / 1000) * 1000
+  issuer.issue(subjectOf('{"a":1}', { now: at }))
+  assert.equal(issuer.issue(subjectOf('{"a":1}', { now: at })).reused, true)
+})
+
 test('what the route does not tell does not prevent reuse', () => {
   const issuer = issuerOf({ include: ['a'] })
   issuer.issue(subjectOf('{"a":1,"counter":1}'))
@@ -116,4 +144,22 @@ test('the memory for reuse is bounded, and who falls out is signed for anew', ()
   const reused = subjects.toReversed().map((subject) => issuer.issue(subject).reused)
   assert.equal(reused[0], true)
   assert.equal(reused.at(-1), false)
+})
+
+test('what is kept counts with its key and with data that the app is not told', () => {
+  const cases: [why: string, json: string, key: string][] = [
+    ['data', `{"big":"${'x'.repeat(3000)}"}`, ''],
+    ['names', `{"${'x'.repeat(3000)}":1}`, ''],
+    ['a key', '{}', 'k'.repeat(3000)],
+  ]
+  for (const [why, json, key] of cases) {
+    const issuer = issuerOf({ include: [], reuseCharacters: 5000 })
+    const subjects = ['1', '2'].map((end) => subjectOf(json, { key: key + end }))
+    for (const subject of subjects) issuer.issue(subject)
+    assert.deepEqual(
+      subjects.toReversed().map((subject) => issuer.issue(subject).reused),
+      [true, false],
+      why,
+    )
+  }
 })

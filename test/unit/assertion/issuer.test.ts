@@ -170,6 +170,42 @@ test('over max_bytes nothing is sent, and the large keys are named', () => {
   }
 })
 
+test('at most five large keys are named, each by its first hundred characters', () => {
+  const members = Array.from({ length: 8 }, (_, i) => `"${i}${'k'.repeat(150)}":"${'v'.repeat(400 - i)}"`)
+  assert.throws(
+    () => issuerOf({ maxBytes: 600 }).issue(subjectOf(`{${members.join()}}`)),
+    (error) => {
+      assert.ok(error instanceof GatewayError)
+      assert.deepEqual(
+        error.facts.keys,
+        [0, 1, 2, 3, 4].map((i) => `${i}${'k'.repeat(99)}`),
+      )
+      return true
+    },
+  )
+})
+
+test('of plain headers only those that are too long are to blame', () => {
+  const plainHeaders = compilePlainHeaders(
+    new Map([
+      ['X-Short', 'short'],
+      ['X-Exact', 'exact'],
+      ['X-Long', 'long'],
+    ]),
+  )
+  const json = `{"short":"s","exact":"${'e'.repeat(600)}","long":"${'l'.repeat(601)}"}`
+  for (const include of [[], ['short']]) {
+    assert.throws(
+      () => issuerOf({ plainHeaders, include, maxBytes: 600 }).issue(subjectOf(json)),
+      (error) => {
+        assert.ok(error instanceof GatewayError)
+        assert.deepEqual([error.facts.keys, error.facts.excessBytes], [['long'], 1])
+        return true
+      },
+    )
+  }
+})
+
 test('the limit is the length of the assertion, to the byte', () => {
   const length = tokenOf(issuerOf().issue(subjectOf('{"a":1}', { loggedIn: false }))).length
   assert.equal(tokenOf(issuerOf({ maxBytes: length }).issue(subjectOf('{"a":1}', { loggedIn: false }))).length, length)
@@ -204,6 +240,8 @@ test('what fits can be issued', () => {
 
 test('an assertion lives 1 to 60 whole seconds', () => {
   for (const ttlSeconds of [0, -1, 61, 1.5, Number.NaN]) assert.throws(() => issuerOf({ ttlSeconds }), RangeError)
-  const claims = decodeJwt(tokenOf(issuerOf({ ttlSeconds: 5 }).issue(nobody)))
-  assert.equal((claims.exp ?? 0) - (claims.iat ?? 0), 5)
+  for (const ttlSeconds of [1, 5, 60]) {
+    const claims = decodeJwt(tokenOf(issuerOf({ ttlSeconds }).issue(nobody)))
+    assert.equal((claims.exp ?? 0) - (claims.iat ?? 0), ttlSeconds)
+  }
 })
