@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests use beside Node: Redis, memcached, PostgreSQL, pgbouncer, nginx, HAProxy, Apache, Chromium, PHP,
 # strace, Python with Django.
+# And what checks the files in deploy/: Prometheus with promtool, docker-compose, kubectl, kubernetes-validate, systemd-analyze.
 # Debian's packages where this user may install them (root, or sudo without a password), Django in .venv and .venv-django32.
 # Nothing is started. What cannot be installed is named, and the tests that need it say that they are skipped.
 # Run again it only looks, and takes a second.
@@ -11,8 +12,10 @@ cd "$(dirname "$0")/.."
 # Django, and the clients that its databases and caches use: the present one, and the oldest that sessions are shared with.
 # Django 3.2 knows Python up to 3.10 and runs on 3.11 and 3.12 too; later ones lack modules that it needs.
 django=(Django==5.2.17 psycopg==3.3.9 psycopg-binary==3.3.9 redis==8.1.0 django-redis==7.0.0 pymemcache==4.0.0)
+manifests=(kubernetes-validate==1.37.0) # knows the schemas of Kubernetes up to 1.37
 django32=(Django==3.2.25 psycopg2-binary==2.9.13 redis==8.1.0 django-redis==5.4.0 pymemcache==4.0.0)
 packages=(redis-server postgresql pgbouncer nginx haproxy apache2 chromium php-cli php-fpm memcached strace python3-venv)
+packages+=(prometheus docker-compose kubernetes-client systemd)
 unmet=0
 
 case ${1-} in
@@ -36,6 +39,9 @@ has() {
     php-cli) command -v php ;;
     php-fpm) command -v php-fpm || compgen -G '/usr/sbin/php-fpm*' ;;
     strace) command -v strace ;;
+    prometheus) command -v prometheus && command -v promtool ;;
+    docker-compose) command -v docker-compose ;;
+    kubernetes-client) command -v kubectl ;;
     python3-venv) python3 -c 'import ensurepip, venv' ;;
     haproxy) command -v haproxy || test -x /usr/sbin/haproxy ;;
     apache2) command -v apache2 || command -v httpd || test -x /usr/sbin/apache2 ;;
@@ -119,5 +125,6 @@ fi
 
 need_python_packages .venv "${django[@]}"
 need_python_packages .venv-django32 "${django32[@]}"
+need_python_packages .venv-manifests "${manifests[@]}"
 
 if [ "$unmet" = 0 ]; then say 'everything is there'; fi

@@ -26,10 +26,14 @@ export interface ProcessMetricsOptions {
   readonly droppedLogLines: () => number
 }
 
+/** Gauges that prom-client names as counters are named; the same without `_total` have the numbers by their types. */
+const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
+
 /** Node's own metrics, and what tells one process from another. */
 export function createProcessMetrics(registry: Registry, options: ProcessMetricsOptions): ProcessMetrics {
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
+  for (const name of misnamed) registry.removeSingleMetric(name)
   addUtilization(registers)
   addDroppedLines(registers, options.droppedLogLines)
   const build = new Gauge({

@@ -12,15 +12,21 @@ export type ServerName =
   | 'django-caches'
   | 'django32'
   | 'haproxy'
+  | 'docker-compose'
+  | 'kubectl'
+  | 'kubernetes-validate'
   | 'memcached'
   | 'nginx'
   | 'pgbouncer'
   | 'php'
   | 'php-fpm'
   | 'postgres'
+  | 'prometheus'
+  | 'promtool'
   | 'python'
   | 'redis'
   | 'strace'
+  | 'systemd-analyze'
 
 export interface Requirement {
   /** Absolute path of the program; for `django` (5.2), `django32` and `django-caches` the Python that can import them. Empty when it is missing. */
@@ -53,15 +59,21 @@ const sources: Readonly<Record<ServerName, Source>> = {
   'django-caches': { programs: [], places: () => [venvPython], flaw: importFlaw('django', ...cacheClients) },
   django32: { programs: [], places: () => [venvPython32], flaw: importFlaw('django', 'psycopg2', ...cacheClients) },
   haproxy: { programs: ['haproxy'], places: () => [] },
+  'docker-compose': { programs: ['docker-compose'], places: () => [] },
+  kubectl: { programs: ['kubectl'], places: () => [] },
+  'kubernetes-validate': { programs: [], places: () => [join(checkout, '.venv-manifests/bin/kubernetes-validate')] },
   memcached: { programs: ['memcached'], places: () => [] },
   nginx: { programs: ['nginx'], places: () => [] },
   pgbouncer: { programs: ['pgbouncer'], places: () => [] },
   php: { programs: ['php'], places: () => [] },
   'php-fpm': { programs: ['php-fpm'], places: debianPhpFpms },
   postgres: { programs: ['postgres'], places: debianPostgresPrograms },
+  prometheus: { programs: ['prometheus'], places: () => [] },
+  promtool: { programs: ['promtool'], places: () => [] },
   python: { programs: ['python3'], places: () => [venvPython] },
   redis: { programs: ['redis-server'], places: () => [] },
   strace: { programs: ['strace'], places: () => [], flaw: straceFlaw },
+  'systemd-analyze': { programs: ['systemd-analyze'], places: () => [] },
 }
 
 /**
