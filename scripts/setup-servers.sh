@@ -42,6 +42,7 @@ has() {
     prometheus) command -v prometheus && command -v promtool ;;
     docker-compose) command -v docker-compose ;;
     kubernetes-client) command -v kubectl ;;
+    systemd) command -v systemd-analyze ;;
     python3-venv) python3 -c 'import ensurepip, venv' ;;
     haproxy) command -v haproxy || test -x /usr/sbin/haproxy ;;
     apache2) command -v apache2 || command -v httpd || test -x /usr/sbin/apache2 ;;

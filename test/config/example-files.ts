@@ -10,9 +10,10 @@ export interface ExampleFile {
   readonly text: string
 }
 
-/** The demo and all examples. */
+/** The demo, all examples, and those of the files for deployment. */
 export function exampleFiles(): ExampleFile[] {
-  return ['config/sessiongate.yaml', ...globSync('config/examples/*.yaml', { cwd: checkout }).sort()].map((name) => ({
+  const names = globSync(['config/examples/*.yaml', 'deploy/**/sessiongate.yaml'], { cwd: checkout }).sort()
+  return ['config/sessiongate.yaml', ...names].map((name) => ({
     name,
     text: readFileSync(join(checkout, name), 'utf8'),
   }))
@@ -30,7 +31,14 @@ export function exampleSecrets(): Readonly<Record<string, string>> {
   return {
     '/run/secrets/sessiongate_ed25519.pem': String(privateKey.export({ type: 'pkcs8', format: 'pem' })),
     '/run/secrets/sessiongate_key': `${'k'.repeat(43)}\n`,
+    '/run/secrets/sessiongate_key_2027_01': `${'n'.repeat(43)}\n`,
+    '/var/lib/sessiongate/var/signing-key': `${'g'.repeat(43)}\n`,
     '/run/secrets/secret_key': `${'s'.repeat(50)}\n`,
+    '/run/secrets/signing_key': `${'k'.repeat(43)}\n`,
+    '/run/secrets/postgres_password': 'hunter2\n',
+    '/run/secrets/sessiongate/secret_key': `${'s'.repeat(50)}\n`,
+    '/run/secrets/sessiongate/signing_key': `${'k'.repeat(43)}\n`,
+    '/run/secrets/sessiongate/database_url': 'postgres://shop:hunter2@db.internal:5432/shop\n',
     '/run/secrets/redis_password': 'hunter2\n',
     '/run/secrets/sentinel_password': 'hunter2\n',
     '/run/secrets/admin_token': `${'t'.repeat(43)}\n`,

@@ -5,6 +5,7 @@ import { access, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { startApp } from '../support/app.ts'
 import { startGateway } from '../support/gateway.ts'
 import { checkout, commandConfig as config, openCommandFolder } from './command-folder.ts'
 
@@ -212,6 +213,21 @@ test('healthcheck ends with 0 while the gateway is ready, and with 1 when nobody
   const gone = await folder.run(`sessiongate healthcheck --url ${gateway.operatorUrl}/readyz`)
   assert.deepEqual([gone.code, gone.stdout], [1, ''])
   assert.match(gone.stderr, /not ready: .* does not answer/)
+})
+
+test('healthcheck --wait asks until the answer is yes, or the time is over; --live does not ask for the store', async () => {
+  await using folder = await openCommandFolder(config)
+  let asked = 0
+  await using slow = await startApp(() => ({ status: ++asked < 3 ? 503 : 200 }))
+  const ready = await folder.run(`sessiongate healthcheck --wait 10s --url ${slow.origin}/readyz`)
+  assert.deepEqual([ready.code, ready.stdout, asked], [0, 'ready\n', 3])
+  await using down = await startApp(({ url }) => ({ status: url === '/livez' ? 200 : 503 }))
+  await folder.write('gate.yaml', config.replace('admin: off', `admin: { listen: "${new URL(down.origin).host}" }`))
+  const live = await folder.run('sessiongate healthcheck --live --config gate.yaml')
+  assert.deepEqual([live.code, live.stdout], [0, 'live\n'])
+  const still = await folder.run('sessiongate healthcheck --wait 150ms --config gate.yaml')
+  assert.equal(still.code, 1)
+  assert.match(still.stderr, /not ready: .*\/readyz 503/)
 })
 
 test('serve ends with 1 when its address is taken', async () => {
