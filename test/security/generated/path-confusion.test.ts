@@ -104,8 +104,8 @@ class Witness {
   /** The log has the path that the rules saw, and the route that they chose. */
   #compare({ sent, target }: Sight, line: LogLine): void {
     const [judged, route] = [String(line['url.path']), String(line['http.route'])]
-    // Several spaces may stand between target and version; they are part of neither.
-    const [path, query] = divided(sent.target.replace(/ +$/, ''))
+    // Several spaces may stand before the target and behind it; they are no part of it.
+    const [path, query] = divided(sent.target.replace(/^ +| +$/g, ''))
     const expected = routeOf(this.#rules, { host: sent.host, method: sent.method, path: normalForm(path) })
     const isSame = route === expected?.id && judged === normalForm(path) && isCarried({ path, query, target }, expected)
     this.#differences.look(isSame, () =>

@@ -52,9 +52,13 @@ export async function counted(
       if (examples.length < 10) examples.push(example)
     },
   }
-  await run(tally)
   const from = seed === undefined ? '' : `, seed ${seed}`
-  t.diagnostic(`counted: ${promise}: ${failures} of ${tally.looks} ${unit}${from}`)
+  try {
+    await run(tally)
+  } finally {
+    // Also where another promise, counted within, was broken.
+    t.diagnostic(`counted: ${promise}: ${failures} of ${tally.looks} ${unit}${from}`)
+  }
   assert.ok(tally.looks > 0, `${promise}: nothing was looked at`)
   assert.equal(failures, 0, `${promise}: ${failures} of ${tally.looks} ${unit}${from}\n${examples.join('\n')}`)
 }
