@@ -326,7 +326,7 @@ export const rows: Readonly<Record<string, Row>> = {
   E12: {
     published: 'CVE-2026-111497, Brotli',
     held: [
-      [own, 'E12: nothing unpacks what passes, and sessions are unpacked in two places'],
+      [own, 'E12: nothing unpacks what passes; what is unpacked is our own or Django’s, and bounded'],
       ['security/transfers.test.ts', 'arrive byte for byte and encoded as they were'],
     ],
   },
@@ -396,8 +396,8 @@ export const rows: Readonly<Record<string, Row>> = {
         'security/one-connection.test.ts',
         'a client that asks for much and reads nothing holds no more than a few buffers, and is let go',
       ],
-      ['faults/rows-44-49-crowds.test.ts', 'cost at most 25 KiB each, and all of them are still served'],
-      ['faults/rows-30-33-clients.test.ts', 'is let go when it has taken nothing for as long as the route allows'],
+      ['faults/rows-47-48-connections.test.ts', 'cost at most 25 KiB each, and all of them are still served'],
+      ['faults/rows-30-32-clients.test.ts', 'is let go when it has taken nothing for as long as the route allows'],
     ],
   },
   F02: {
