@@ -223,7 +223,8 @@ class RunningGateway implements Gateway {
     const { drainMs, readinessDelayMs: usualDelayMs } = this.#current.config.shutdown
     const { readinessDelayMs = usualDelayMs } = options
     this.#isDraining = true
-    this.log.info('draining')
+    // Of several workers the supervisor tells it, once.
+    if (this.#place === undefined) this.log.info('draining')
     // Not even a turn of the event loop: whoever has read the line would still be let in.
     if (readinessDelayMs > 0) await pause(readinessDelayMs)
     const deadline = setTimeout(() => this.cut(), drainMs)
@@ -260,7 +261,6 @@ class RunningGateway implements Gateway {
     tunnels.renew()
     if (!this.#isAnnounced) return
     log.setLevel(config.logging.level)
-    // Of several workers the supervisor tells it, once.
     if (this.#place === undefined)
       for (const { address, isTls } of newAddresses) log.info('listening', { address, tls: isTls || undefined })
     sessions.tell()

@@ -4,7 +4,10 @@ import type { ConfigSnapshot } from '../config/snapshot.ts'
 import type { CliContext, RunningGateway } from './context.ts'
 import { configOption, readServedConfig } from './reading.ts'
 
-/** `serve`: runs until SIGTERM or SIGINT, which drain; a second one ends at once. SIGHUP reads the configuration again. */
+/**
+ * `serve`: runs until SIGTERM or SIGINT, which drain; a second one ends at once. SIGHUP reads the configuration again,
+ * SIGUSR2 replaces the workers.
+ */
 export function createServeCommand(context: CliContext): Command {
   return new Command('serve')
     .description('run the gateway')
@@ -16,7 +19,8 @@ export function createServeCommand(context: CliContext): Command {
       const { config, warnings, snapshot } = first
       // Before anything listens: a supervisor may ask for the end, or for a reload, the moment it sees the first line.
       const stop = signalled()
-      const reloads = createReloadSignal()
+      const reloads = keepSignal('SIGHUP')
+      const rolls = keepSignal('SIGUSR2')
       const common = { warnings, version: context.version }
       await using gateway =
         config.workers === 1
@@ -24,23 +28,18 @@ export function createServeCommand(context: CliContext): Command {
           : await context.openFleet(config, { ...common, files: snapshot.pack(), path: options.config })
       await using following = await gateway.followConfig(first, read)
       reloads.lead(() => void following.reload())
-      const stopRolling = rolledBySignal(context, gateway)
+      rolls.lead(() => roll(context, gateway))
       const urls = gateway.addresses.map((address, at) => urlOf(address, config.listen[at]?.tls !== undefined))
       context.tell(`sessiongate listens on ${urls.join(', ')}\n`)
       await stop
-      stopRolling()
+      rolls.lead(() => undefined)
       await drainOrCut(gateway)
     })
 }
 
-/** By default the signal would end the process. */
-function rolledBySignal(context: CliContext, gateway: RunningGateway): () => void {
-  const roll = (): void => {
-    if (gateway.roll === undefined) context.tell('sessiongate: one process cannot be replaced by itself: restart it\n')
-    else void gateway.roll()
-  }
-  process.on('SIGUSR2', roll)
-  return () => void process.off('SIGUSR2', roll).on('SIGUSR2', () => undefined)
+function roll(context: CliContext, gateway: RunningGateway): void {
+  if (gateway.roll === undefined) context.tell('sessiongate: one process cannot be replaced by itself: restart it\n')
+  else void gateway.roll()
 }
 
 function urlOf(address: string, isTls: boolean): string {
@@ -54,17 +53,18 @@ async function signalled(): Promise<void> {
   )
 }
 
-/** SIGHUP, which by default ends a process. One that comes too early is kept. */
-function createReloadSignal(): { lead(reload: () => void): void } {
+/** By default the signal would end the process. One that comes too early is kept. */
+function keepSignal(name: NodeJS.Signals): { lead(act: () => void): void } {
   let isWanted = false
-  let reload = (): void => {
+  let act = (): void => {
     isWanted = true
   }
-  process.on('SIGHUP', () => reload())
+  process.on(name, () => act())
   return {
     lead(to) {
-      reload = to
+      act = to
       if (isWanted) to()
+      isWanted = false
     },
   }
 }

@@ -263,6 +263,7 @@ class Supervisor implements Fleet {
   }
 
   async #apply(next: FleetConfig): Promise<void> {
+    if (this.#state !== 'open') throw new Error('the gateway is shutting down')
     refuseWhatNeedsRestart(this.#current.config, next.config)
     const agreement = await agreeOn(this.#serving, next)
     this.#current = next

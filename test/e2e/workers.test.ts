@@ -123,7 +123,10 @@ describe('two workers', () => {
   test('a worker that is replaced starts with the configuration in force, also when that on the disk is broken', async () => {
     await using app = await startDemo()
     const config = configOf(app.origin, `admin: { listen: "127.0.0.1:0", token: "\${file:token}" }`)
-    await using gateway = await startGateway({ config, files: { token: 'a-long-secret' } })
+    await using gateway = await startGateway({
+      config,
+      files: { token: 'a-token-of-more-than-twenty-four-characters' },
+    })
     await writeFile(join(gateway.folder, 'sessiongate.yaml'), 'nothing: [of')
     await writeFile(join(gateway.folder, 'token'), '')
     gateway.process.kill('SIGUSR2')
