@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { loadConfig } from '../../src/config/loading.ts'
+import { until } from '../support/deadline.ts'
 import { startApp } from '../support/echo-upstream.ts'
 import { startGateway } from '../support/gateway.ts'
 import { findFreePort } from '../support/postgres.ts'
@@ -35,7 +36,7 @@ routes:
 `
 }
 
-async function openStage() {
+async function openStage(more = '') {
   await using stack = new AsyncDisposableStack()
   const open = async (mark: Mark) =>
     stack.use(
@@ -47,7 +48,7 @@ async function openStage() {
     port: await findFreePort(),
     origins: { one: (await open('one')).origin, two: (await open('two')).origin },
   }
-  const gateway = stack.use(await startGateway({ config: configOf(place, 'one') }))
+  const gateway = stack.use(await startGateway({ config: configOf(place, 'one') + more }))
   const closing = stack.move()
   return { place, gateway, [Symbol.asyncDispose]: () => closing.disposeAsync() }
 }
@@ -121,5 +122,38 @@ describe('rows 40 and 41: reloads', () => {
     const kinds = await probes.stop(judge)
     assert.deepEqual(Object.keys(kinds).toSorted(), ['by one', 'by two', 'let in', 'refused'], JSON.stringify(kinds))
     console.log(`row 41: ${flips} flips, 0 failed, 0 mixtures; ${JSON.stringify(kinds)}`)
+  })
+
+  test('rows 38, 40 and 41: two workers, reloads and rolling restarts together: nothing fails, nothing is mixed', async () => {
+    const workers = 'workers: 2\n'
+    await using stage = await openStage(workers)
+    const { gateway, place } = stage
+    const reloads = times({ usual: 20, whole: 200 })
+    const rolls = times({ usual: 2, whole: 20 })
+    const perSecond = times({ usual: 200, whole: 500 })
+    await using probes = startProbes(gateway.url, { paths: ['/', '/only-one', '/only-two'], perSecond })
+    const taken = { good: 0, broken: 0, rolls: 0 }
+    for (let turn = 1; turn <= reloads; turn++) {
+      const isBroken = turn % 2 === 0
+      // One more configuration each time, so that none is the one in force.
+      const text = `${configOf(place, marks[Math.floor(turn / 2) % 2] ?? 'one')}${workers}logging: { access: false }\n`
+      const line = await reloadBy(gateway, () => putConfig(gateway, isBroken ? text.slice(0, -20) : text))
+      assert.equal(line.msg.includes('not reloaded'), isBroken, `turn ${turn}: ${line.msg}`)
+      taken[isBroken ? 'broken' : 'good'] += 1
+      if (turn % (reloads / rolls) !== 0) continue
+      const seen = gateway.log.length
+      gateway.process.kill('SIGUSR2')
+      await until(
+        'the roll is over',
+        () => gateway.log.slice(seen).some(({ msg }) => msg === 'rolling restart ended'),
+        60_000,
+      )
+      taken.rolls += 1
+    }
+    const kinds = await probes.stop(judge)
+    console.log(
+      `rows 38, 40, 41 with two workers: ${JSON.stringify(taken)}, at ${perSecond}/s: ${JSON.stringify(kinds)}`,
+    )
+    assert.deepEqual(Object.keys(kinds).toSorted(), ['by one', 'by two', 'let in', 'refused'], JSON.stringify(kinds))
   })
 })
