@@ -89,7 +89,7 @@ function printCounts(counts: readonly Count[]): void {
 async function runTests(files: string[]): Promise<Counts> {
   const counts = { passed: 0, failed: 0, skipped: 0 }
   if (files.length === 0) return counts // an empty list would make node:test look for files by itself
-  const events = run({ files, cwd: checkout, concurrency: 2, timeout: fileTimeoutMs, testNamePatterns })
+  const events = run({ files, cwd: checkout, concurrency: 3, timeout: fileTimeoutMs, testNamePatterns })
   const counted: Count[] = []
   events.on('test:diagnostic', ({ message, file }) => {
     const count = parseCount(message, file ?? '')

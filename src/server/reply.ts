@@ -8,6 +8,8 @@ import type { Visit } from './visit.ts'
 /** How much of an unwanted body is read and thrown away, and for how long, so that the answer reaches its reader. */
 const LINGER_BYTES = 1024 * 1024
 const LINGER_MS = 2_000
+/** For how long nothing is read then: a client that only sends comes to a halt, and looks at what it was told. */
+const HALT_MS = 300
 /** For answers before a route is known. */
 const DEFAULT_IDLE_MS = 60_000
 
@@ -138,10 +140,13 @@ async function discard(body: Readable): Promise<void> {
   body.unpipe()
   let left = LINGER_BYTES
   const { promise, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, LINGER_MS)
+  let timer = setTimeout(resolve, LINGER_MS)
   body.on('data', (chunk: Buffer) => {
     left -= chunk.length
-    if (left < 0) resolve()
+    if (left >= 0) return
+    body.pause()
+    clearTimeout(timer)
+    timer = setTimeout(resolve, HALT_MS)
   })
   for (const event of ['end', 'close', 'error']) body.once(event, () => resolve())
   body.resume()

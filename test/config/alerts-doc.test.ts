@@ -47,8 +47,14 @@ test('every metric that is documented is on the dashboard', () => {
     .join('\n')
   const documented = [...operating.matchAll(/^\| `(sessiongate_\w+)` \|/gm)].map(([, name = '']) => name)
   const absent = documented.filter((name) => !shown.includes(name))
-  // That a certificate was taken over is seen at its end, that it was refused at last_reload_successful.
-  assert.deepEqual(absent, ['sessiongate_tls_certificate_reloads_total'])
+  assert.deepEqual(absent, [
+    // That a certificate was taken over is seen at its end, that it was refused at last_reload_successful.
+    'sessiongate_tls_certificate_reloads_total',
+    // Of a supervisor only.
+    'sessiongate_workers_up',
+    'sessiongate_workers_configured',
+    'sessiongate_worker_restarts_total',
+  ])
 })
 
 test('panels do not overlap, and have ids of their own', () => {

@@ -186,12 +186,13 @@ describe('row 34: one side of a WebSocket fails', () => {
         sender.socket.on('error', () => undefined)
         sender.socket.write(flood)
       }
-      let most = first.usedKib
-      for (let i = 0; i < 5; i++) {
-        most = Math.max(most, (await sides.gate.memory()).usedKib)
+      // While bytes still move there are such among them that nobody needs any more and that are not collected yet.
+      let least = Number.POSITIVE_INFINITY
+      for (let i = 0; i < 8; i++) {
+        least = Math.min(least, (await sides.gate.memory()).usedKib)
         await turns(50)
       }
-      const each = (most - first.usedKib) / count
+      const each = (least - first.usedKib) / count
       assert.ok(each <= 256, `${Math.round(each)} KiB for each of ${count}`)
       // Nothing moves any more: that is what the time of the route is about.
       await until('all are let go', () => sides.gate.openFiles() <= openFiles + 4, 20_000)

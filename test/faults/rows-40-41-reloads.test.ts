@@ -87,7 +87,7 @@ describe('rows 40 and 41: reloads', () => {
     await using stage = await openStage()
     const { gateway, place } = stage
     const whole = configOf(place, 'one')
-    const count = times({ usual: 40, whole: 1_000 })
+    const count = times({ usual: 20, whole: 1_000 })
     const broken: string[] = []
     for (const text of fc.sample(mutationsOf(whole), count * 3)) {
       const files = { readFile: async () => Buffer.from(text) }
@@ -112,7 +112,7 @@ describe('rows 40 and 41: reloads', () => {
   test('row 41: flips between two sets of rules drop nothing, and every answer is by one of them', async () => {
     await using stage = await openStage()
     const { gateway, place } = stage
-    const flips = times({ usual: 40, whole: 1_000 })
+    const flips = times({ usual: 20, whole: 1_000 })
     await using probes = startProbes(gateway.url, { paths: ['/', '/only-one', '/only-two'], perSecond: 300 })
     for (let flip = 1; flip <= flips; flip++) {
       const mark = marks[flip % 2] ?? 'one'

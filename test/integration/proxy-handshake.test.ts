@@ -199,7 +199,7 @@ test('a client that goes between the 101 and the start takes the upstream’s co
   await within('the end', tunnel.closed)
 })
 
-test('disposing the upstream cuts its tunnels', async () => {
+test('tunnels outlive the upstream: a reload must not cut them', async () => {
   await using evil = await startEvil([switching])
   const upstream = openTo(evil.origin)
   await using gate = await startGate(upstream)
@@ -208,6 +208,10 @@ test('disposing the upstream cuts its tunnels', async () => {
   assert.equal((await client.response()).status, 101)
   assert.deepEqual(upstream.stats(), { active: 1, idle: 0, pending: 0 })
   await upstream[Symbol.asyncDispose]()
+  const connection = await evil.connection(0)
+  await connection.send('down')
+  assert.equal((await client.data(4)).toString(), 'down')
+  connection.reset()
   await within('the end', (await gate.tunnel(0)).closed)
   await within('the connection to be closed', client.closed)
 })

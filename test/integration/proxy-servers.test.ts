@@ -74,8 +74,8 @@ testEach('after three failures in a row a server is left out, and said to be', a
   const label = refusing.slice('http://'.length)
   assert.deepEqual(states, [`${label} false`])
   assert.deepEqual(upstream.servers(), [
-    { server: label, isUp: false, ejections: 1 },
-    { server: `127.0.0.1:${good.port}`, isUp: true, ejections: 0 },
+    { server: label, isUp: false, isDrained: false, ejections: 1 },
+    { server: `127.0.0.1:${good.port}`, isUp: true, isDrained: false, ejections: 0 },
   ])
   const books = recorder()
   for (let i = 0; i < 4; i++) assert.equal(await get(upstream, { recorder: books }), 'good')

@@ -14,7 +14,7 @@ import { createRandom } from '../../support/random.ts'
 import { normalForm, readingsOf } from './path-readers.ts'
 import { isGuarded, type ModelRoute, type RuleSet, routeOf, ruleSets, yamlOf } from './path-rules.ts'
 import { createTargets } from './path-targets.ts'
-import { chosenSeed, counted, share, type Tally } from './tally.ts'
+import { chosenSeed, counted, shareOfEach, type Tally } from './tally.ts'
 
 const seed = chosenSeed()
 
@@ -155,7 +155,7 @@ async function startReader(witness: Witness): Promise<AsyncDisposable & { readon
 }
 
 async function attack(t: TestContext, rules: RuleSet, tallies: { hits: Tally; differences: Tally }): Promise<void> {
-  const count = share(200_000)
+  const count = shareOfEach(200_000, ruleSets.length)
   const witness = new Witness(rules, tallies.hits, tallies.differences)
   await using reader = await startReader(witness)
   await using gateway = await startGateway({

@@ -9,6 +9,11 @@ export function share(whole: number): number {
   return isWhole ? whole : Math.ceil(whole / 10)
 }
 
+/** The same for what is promised of each of several: the short run divides its tenth among them. */
+export function shareOfEach(whole: number, count: number): number {
+  return isWhole ? whole : Math.ceil(whole / 10 / count)
+}
+
 /**
  * Where chance begins: `SESSIONGATE_SEED`, to repeat a run; else in the full run somewhere new each time, and in the short
  * one always at the same place, so that it fails for nobody who has changed nothing.

@@ -112,6 +112,7 @@ test('the smallest file has every default', async () => {
     admin: {
       listen: { address: { kind: 'tcp', host: '127.0.0.1', port: 9901 }, text: '127.0.0.1:9901' },
       token: undefined,
+      showsValues: false,
     },
     probes: undefined,
     logging: { level: 'info', access: true },
