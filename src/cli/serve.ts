@@ -26,11 +26,11 @@ export function createServeCommand(context: CliContext): Command {
         config.workers === 1
           ? await context.openGateway(config, common)
           : await context.openFleet(config, { ...common, files: snapshot.pack(), path: options.config })
+      const urls = gateway.addresses.map((address, at) => urlOf(address, config.listen[at]?.tls !== undefined))
+      context.tell(`sessiongate listens on ${urls.join(', ')}\n`)
       await using following = await gateway.followConfig(first, read)
       reloads.lead(() => void following.reload())
       rolls.lead(() => roll(context, gateway))
-      const urls = gateway.addresses.map((address, at) => urlOf(address, config.listen[at]?.tls !== undefined))
-      context.tell(`sessiongate listens on ${urls.join(', ')}\n`)
       await stop
       rolls.lead(() => undefined)
       await drainOrCut(gateway)
