@@ -44,8 +44,8 @@ export function sendAnswer(
     response,
     body,
     onSent() {
-      // Nearly always the system has taken all of it by now.
-      if (waitingBytes(response) > 0) dropStalledReader(response, visit)
+      // Nearly always the system has taken all of it by now, or, of TLS, has in a moment: to watch a reader costs more.
+      if (waitingBytes(response) > 0) setImmediate(dropIfWaiting, response, visit)
     },
   })
   return undefined
@@ -125,6 +125,10 @@ function dropStalledReader(response: ServerResponse, visit: Visit): void {
     else visit.pace.cutStalled(visit, response, idleMs)
   })
   visit.pace?.watchAnswer(visit, response)
+}
+
+function dropIfWaiting(response: ServerResponse, visit: Visit): void {
+  if (waitingBytes(response) > 0) dropStalledReader(response, visit)
 }
 
 function waitingBytes({ socket }: ServerResponse): number {
