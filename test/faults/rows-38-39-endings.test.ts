@@ -109,16 +109,19 @@ describe('row 38: SIGTERM', () => {
     await using gate = await openGate(upstream.origin, { timeouts: 'first_byte: 20s, idle: 20s' })
     await using client = await gate.connect()
     client.pause()
+    const before = await gate.metric(answered)
     let sent = 0
-    let taken = -1
-    // Until the answers are stuck: the last one is written, and nobody has taken it.
-    for (; (await gate.metric(answered)) !== taken; sent += 12) {
-      taken = await gate.metric(answered)
-      // Fewer than may wait on a connection, should a busy machine read all of them at once.
-      for (let i = 0; i < 12; i++) {
-        await client.send(get('/large'))
-        await pause(2)
-      }
+    let taken = 0
+    // Until the answers are stuck: the last one is written, and nobody has taken it. Fewer at a time than may wait on a
+    // connection: what comes beyond that ends it.
+    for (let isStuck = false; !isStuck; ) {
+      for (let i = 0; i < 8; i++, sent++) await client.send(get('/large'))
+      const giveUpAt = performance.now() + 1_000
+      do {
+        await pause(10)
+        taken = (await gate.metric(answered)) - before
+        isStuck = performance.now() > giveUpAt
+      } while (taken < sent && !isStuck)
     }
     const stopped = gate.gateway.stop()
     await gate.gateway.logged('the drain', ({ msg }) => msg === 'draining')
