@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -57,7 +59,10 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'sessiongate-')))
   for (const [name, text] of Object.entries(options.files ?? {}))
     await writeFile(join(folder, name), text, { mode: 0o600 })
-  const file = join(folder, 'sessiongate.yaml')
+  // Two in one folder have a file each: a gateway takes what its own says when it changes.
+  const isTaken =
+    options.hasConfig !== true && options.folder !== undefined && existsSync(join(folder, 'sessiongate.yaml'))
+  const file = join(folder, isTaken ? `sessiongate-${randomUUID()}.yaml` : 'sessiongate.yaml')
   if (options.hasConfig !== true) await writeFile(file, withListeners(options.config))
   const [program, ...args] = limited([process.execPath, main, 'serve', '--config', file], options.maxOpenFiles)
   const child = spawn(program, args, {
