@@ -26,7 +26,7 @@ interface Situation {
 const situations: readonly Situation[] = [
   {
     title: 'an app that takes 5 ms for each, one at a time',
-    path: '/work/5',
+    path: '/busy/5',
     from: 100,
     connections: 4_000,
     limits: {
@@ -68,7 +68,7 @@ async function openBusy(appOrigin: string, limits: string): Promise<Gateway> {
     session: ['engine: db'],
     sections: limits === '' ? '' : `limits: { ${limits} }`,
     // Before the usual ones: nobody has to be logged in.
-    routes: ['{ id: busy, match: { path: [/work/*, /size/*] }, upstream: app, auth: public }'],
+    routes: ['{ id: busy, match: { path: [/busy/*, /size/*] }, upstream: app, auth: public }'],
   })
   return {
     ...gateway,
@@ -91,7 +91,7 @@ async function measureCosts(appOrigin: string): Promise<void> {
   ].map((kind) => ({ ...kind, micros: [] as number[] }))
   for (let round = 0; round < 4; round++) {
     // The one that is under way, so that all others are one too many; the app takes shorter for it than until its deadline.
-    const held = fetch(`${refusing.origin}/work/25000`).catch(() => undefined)
+    const held = fetch(`${refusing.origin}/busy/25000`).catch(() => undefined)
     await new Promise((done) => setTimeout(done, 500))
     for (const { gateway, path, status, micros } of kinds) {
       const before = await gateway.cpuSeconds()

@@ -20,8 +20,8 @@ export interface GatewayState {
   readonly addresses: () => readonly string[]
   readonly readiness: () => Promise<{ readonly isReady: boolean; readonly checks: Readonly<Record<string, string>> }>
   readonly watchRequests: Operations['watchRequests']
-  /** The file that the configuration comes from, once somebody follows it. */
-  readonly source: () => ConfigSource | undefined
+  /** The file that the configuration comes from: a moment after the listeners are open, somebody follows it. */
+  readonly source: () => Promise<ConfigSource>
 }
 
 export interface ConfigSource {
@@ -58,10 +58,7 @@ export function createGatewayOperations(state: GatewayState): GatewayOperations 
     upstreams: () => upstreamViews(current()),
     setDrained: ({ upstream, server }, isDrained) =>
       current().upstreams.get(upstream)?.setDrained(server, isDrained) ?? false,
-    configuration() {
-      const source = requireSource(state)
-      return configurationViewOf(current().config, source)
-    },
+    configuration: async () => configurationViewOf(current().config, await state.source()),
     reload: () => reload(state),
     keys: () => keyViews(current().config),
     store: ({ isCounted }) => storeView(current(), isCounted ? sessions : undefined),
@@ -127,13 +124,8 @@ async function clearExpired({ sessions: { parts } }: Generation): Promise<number
 }
 
 async function reload(state: GatewayState): Promise<ReloadView> {
-  const outcome = await requireSource(state).reload()
+  const source = await state.source()
+  const outcome = await source.reload()
   const problems = outcome.isTaken ? [] : problemViews(outcome.error)
   return { taken: outcome.isTaken, hash: publicHash(state.current().config), problems }
-}
-
-function requireSource({ source }: GatewayState): ConfigSource {
-  const found = source()
-  if (found === undefined) throw new OperationRefused('the gateway is still starting')
-  return found
 }

@@ -1,7 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { ReadyReport } from './admin/operator-listener.ts'
 import type { Config } from './config/config.ts'
 import { publicHash } from './config/fingerprint.ts'
-import { openReloader, type ReadConfig, type Reloader, type ReloadParts } from './config/reloading.ts'
+import { logWarnings, openReloader, type ReadConfig, type Reloader, type ReloadParts } from './config/reloading.ts'
 import { ConfigSnapshot } from './config/snapshot.ts'
 import { type ConfigSource, createGatewayOperations, type GatewayOperations } from './gateway-operations.ts'
 import { type Generation, type House, openGeneration } from './generation.ts'
@@ -101,7 +102,8 @@ class RunningGateway implements Gateway {
   readonly #public: PublicFront
   readonly #operators: OperatorFront
   readonly #operations: GatewayOperations
-  #source: ConfigSource | undefined
+  /** Who asks for it in the moment before somebody follows the file waits for that. */
+  readonly #source = Promise.withResolvers<ConfigSource>()
   #generation: Generation | undefined
   /** Generations whose last requests are under way. */
   readonly #leaving = new Set<Generation>()
@@ -149,7 +151,7 @@ class RunningGateway implements Gateway {
       addresses: () => this.addresses,
       readiness: () => this.readiness(),
       watchRequests: (listener) => tail.watch(listener),
-      source: () => this.#source,
+      source: () => this.#source.promise,
     })
     this.#operators = new OperatorFront({
       metrics: () => metrics.text(),
@@ -203,7 +205,7 @@ class RunningGateway implements Gateway {
       onEnd: (isSuccess) => this.#house.metrics.reloads.ended(isSuccess),
     })
     const [path = ''] = first.snapshot.files.keys()
-    this.#source = { path, read: () => read(new ConfigSnapshot()), reload: () => reloader.reload() }
+    this.#source.resolve({ path, read: () => read(new ConfigSnapshot()), reload: () => reloader.reload() })
     return reloader
   }
 
@@ -226,7 +228,7 @@ class RunningGateway implements Gateway {
     // Of several workers the supervisor tells it, once.
     if (this.#place === undefined) this.log.info('draining')
     // Not even a turn of the event loop: whoever has read the line would still be let in.
-    if (readinessDelayMs > 0) await pause(readinessDelayMs)
+    if (readinessDelayMs > 0) await pause(readinessDelayMs, undefined, { ref: false })
     const deadline = setTimeout(() => this.cut(), drainMs)
     await this.#public.drain()
     clearTimeout(deadline)
@@ -279,7 +281,7 @@ class RunningGateway implements Gateway {
     for (const address of this.#operators.addresses) log.info('operator listening', { address })
     const flaw = explainRuntime(process.versions.node)
     if (flaw !== undefined) log.warn('old runtime', { warning: flaw })
-    for (const { message, file, line } of warnings) log.warn('configuration warning', { warning: message, file, line })
+    logWarnings(log, warnings)
   }
 
   async #leave(before: Generation): Promise<void> {
@@ -309,8 +311,4 @@ class RunningGateway implements Gateway {
 
 function configInfo(config: Config) {
   return { hash: publicHash(config), mode: config.mode }
-}
-
-function pause(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs).unref())
 }

@@ -1,5 +1,5 @@
 /**
- * An app with as much work as it is asked for: `/work/5` takes 5 ms, in which nobody else is served; `/size/64` answers
+ * An app with as much work as it is asked for: `/busy/5` takes 5 ms, in which nobody else is served; `/size/64` answers
  * with 64 KiB.
  */
 import { createServer, type ServerResponse } from 'node:http'
@@ -17,7 +17,7 @@ function work(durationMs: number, response: ServerResponse): void {
 
 const server = createServer((request, response) => {
   const [, what, amount] = (request.url ?? '').split('/')
-  if (what === 'work') work(Number(amount), response)
+  if (what === 'busy') work(Number(amount), response)
   else response.end(bytes.subarray(0, Number(amount) * 1024))
 })
 server.keepAliveTimeout = 60_000

@@ -113,8 +113,7 @@ class ConfigReloader implements Reloader {
         await apply(read)
         this.#fingerprint = next
         log.info('configuration reloaded', { hash })
-        for (const { message, file, line } of read.warnings)
-          log.warn('configuration warning', { warning: message, file, line })
+        logWarnings(log, read.warnings)
         onEnd(true)
       }
       this.#isRefused = false
@@ -148,6 +147,11 @@ class ConfigReloader implements Reloader {
     this.#paths = paths
     await this.#watchFiles()
   }
+}
+
+/** What a configuration is taken in spite of. */
+export function logWarnings(log: Log, warnings: readonly Pick<Problem, 'message' | 'file' | 'line'>[]): void {
+  for (const { message, file, line } of warnings) log.warn('configuration warning', { warning: message, file, line })
 }
 
 function pathsOf({ files }: ConfigSnapshot): string[] {

@@ -8,11 +8,7 @@ export type FileSnapshot = readonly (readonly [path: string, base64: string])[]
  * reads through it afterwards gets the very same configuration, whatever has become of the files.
  */
 export class ConfigSnapshot {
-  readonly #files: Map<string, Uint8Array>
-
-  constructor(files: ReadonlyMap<string, Uint8Array> = new Map()) {
-    this.#files = new Map(files)
-  }
+  readonly #files = new Map<string, Uint8Array>()
 
   /** By absolute path. */
   get files(): ReadonlyMap<string, Uint8Array> {

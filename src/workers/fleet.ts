@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { OperatorListener } from '../admin/operator-listener.ts'
-import { openReloader, type ReadConfig, type Reloader, type ReloadParts } from '../config/reloading.ts'
+import { logWarnings, openReloader, type ReadConfig, type Reloader, type ReloadParts } from '../config/reloading.ts'
 import { explainRuntime } from '../lib/runtime-floor.ts'
 import { createTurns } from '../lib/turns.ts'
 import { type OpenLog, openLog } from '../observe/log.ts'
@@ -137,7 +137,7 @@ class Supervisor implements Fleet {
     for (const worker of this.#all) relayLines(worker.child.stdout, this.#sink)
     const flaw = explainRuntime(process.versions.node)
     if (flaw !== undefined) log.warn('old runtime', { warning: flaw })
-    for (const { message, file, line } of warnings) log.warn('configuration warning', { warning: message, file, line })
+    logWarnings(log, warnings)
   }
 
   #tellStart({ number, worker }: Slot): void {

@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { z } from 'zod'
 import type { MetricFamily } from '../observe/metric-families.ts'
 import {
@@ -75,7 +76,7 @@ export class WorkerProcess {
     })
     child.once('exit', async (code, signal) => {
       clearInterval(this.#pulse)
-      if (child.connected) await Promise.race([silent, pause(LAST_WORDS_MS)])
+      if (child.connected) await Promise.race([silent, pause(LAST_WORDS_MS, undefined, { ref: false })])
       this.#close({ code, signal })
     })
     const forget = (): void => clearTimeout(deadline)
@@ -136,7 +137,7 @@ export class WorkerProcess {
     await this.ended
     clearTimeout(killer)
     // Where nobody reads our own output, its last lines are not waited for.
-    await Promise.race([this.#closed, pause(LAST_WORDS_MS)])
+    await Promise.race([this.#closed, pause(LAST_WORDS_MS, undefined, { ref: false })])
   }
 
   kill(): void {
@@ -192,8 +193,4 @@ export class WorkerProcess {
     this.#unanswered += 1
     this.send({ kind: 'ping' })
   }
-}
-
-function pause(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs).unref())
 }

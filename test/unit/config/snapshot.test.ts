@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { loadConfig } from '../../../src/config/loading.ts'
-import { ConfigSnapshot } from '../../../src/config/snapshot.ts'
+import { ConfigSnapshot, replayFiles } from '../../../src/config/snapshot.ts'
 
 let folder = ''
 before(async () => {
@@ -21,17 +21,17 @@ routes: [{ id: app, match: { path: /* }, upstream: app, headers: { request: { X-
   await writeFile(path, yaml)
   await writeFile(mark, 'first')
   const snapshot = new ConfigSnapshot()
-  const envOf = async (from: ConfigSnapshot): Promise<string | undefined> => {
-    const { config } = await loadConfig({ path, env: {}, readFile: from.read })
+  const envOf = async (readFile: ConfigSnapshot['read']): Promise<string | undefined> => {
+    const { config } = await loadConfig({ path, env: {}, readFile })
     return config.routes[0]?.headers.request.get('X-Env')
   }
-  assert.equal(await envOf(snapshot), 'first')
+  assert.equal(await envOf(snapshot.read), 'first')
   assert.deepEqual([...snapshot.files.keys()], [path, mark])
   assert.equal(await snapshot.isCurrent(), true)
   await writeFile(mark, 'second')
   assert.equal(await snapshot.isCurrent(), false)
   await writeFile(path, 'broken: [')
-  assert.equal(await envOf(new ConfigSnapshot(snapshot.files)), 'first')
+  assert.equal(await envOf(replayFiles(snapshot.pack())), 'first')
 })
 
 test('a file that is gone is not as it was', async () => {
