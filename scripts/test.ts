@@ -1,7 +1,7 @@
 /**
  * Runs the tests: `node scripts/test.ts [suite] [folder | file …]`; with both, of that suite only these. Prints what
- * `node --test` prints, then a table of the promises whose breaches were counted, and last one plain line, `N passed, N failed, N skipped`, which a machine can read. Exits 1 when a
- * test failed or none was found.
+ * `node --test` prints, then the files that took longest, a table of the promises whose breaches were counted, and last
+ * one plain line, `N passed, N failed, N skipped`, which a machine can read. Exits 1 when a test failed or none was found.
  */
 import { globSync, statSync } from 'node:fs'
 import { relative, resolve } from 'node:path'
@@ -55,6 +55,8 @@ const fileTimeouts: Readonly<Record<string, number>> = {
 }
 const fileTimeoutMs = fileTimeouts[process.argv[2] ?? ''] ?? 300_000
 
+const SLOWEST_SHOWN = 25
+
 interface Counts {
   readonly passed: number
   readonly failed: number
@@ -86,22 +88,35 @@ function printCounts(counts: readonly Count[]): void {
   }
 }
 
+/** Whoever wants the run to be shorter begins here. */
+function printSlowest(durations: { readonly file: string; readonly seconds: number }[]): void {
+  const slowest = durations.toSorted((a, b) => b.seconds - a.seconds).slice(0, SLOWEST_SHOWN)
+  if (durations.length <= 1) return
+  process.stdout.write(`\nlongest of ${durations.length} files, in seconds\n`)
+  for (const { file, seconds } of slowest) process.stdout.write(`${seconds.toFixed(1).padStart(7)}  ${file}\n`)
+}
+
 async function runTests(files: string[]): Promise<Counts> {
   const counts = { passed: 0, failed: 0, skipped: 0 }
   if (files.length === 0) return counts // an empty list would make node:test look for files by itself
   const events = run({ files, cwd: checkout, concurrency: 3, timeout: fileTimeoutMs, testNamePatterns })
   const counted: Count[] = []
+  const durations: { readonly file: string; readonly seconds: number }[] = []
   events.on('test:diagnostic', ({ message, file }) => {
     const count = parseCount(message, file ?? '')
     if (count !== undefined) counted.push(count)
   })
-  events.on('test:summary', ({ file, counts: all }) => {
-    if (file !== undefined) return // one file's own count; the last summary is over all of them
+  events.on('test:summary', ({ file, counts: all, duration_ms }) => {
+    if (file !== undefined) {
+      durations.push({ file: relative(checkout, file), seconds: duration_ms / 1000 })
+      return // one file's own count; the last summary is over all of them
+    }
     counts.passed = all.passed
     counts.failed = all.tests - all.passed - all.skipped - all.todo
     counts.skipped = all.skipped + all.todo
   })
   for await (const text of events.compose(spec)) process.stdout.write(text)
+  printSlowest(durations)
   if (counted.length > 0) printCounts(counted)
   return counts
 }

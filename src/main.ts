@@ -3,14 +3,12 @@ import { text } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { wordsOf } from './cli/failure-words.ts'
 import { runProgram } from './cli/program.ts'
-import { writeSessionData } from './django/json.ts'
-import { explainRequest } from './explanation.ts'
-import { openGateway } from './gateway.ts'
 import { systemClock } from './lib/clock.ts'
-import { openSessionParts, readGeneratedSigningKey, readSessionCodec } from './session-parts.ts'
-import { openFleet } from './workers/fleet.ts'
 import { createClusterFork, WORKER_ARGUMENT } from './workers/forking.ts'
-import { openSupervisorLine, runWorker } from './workers/worker.ts'
+
+// What a command needs of these is loaded when it runs: `--help` should not wait for database drivers.
+const gateway = () => import('./gateway.ts')
+const sessionParts = () => import('./session-parts.ts')
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
@@ -24,6 +22,8 @@ const [, program = '', ...args] = process.argv
 
 // Somebody who types that word has no supervisor at the other end.
 if (args[0] === WORKER_ARGUMENT && process.send !== undefined) {
+  const { openSupervisorLine, runWorker } = await import('./workers/worker.ts')
+  const { openGateway } = await gateway()
   const line = openSupervisorLine()
   const { env } = process
   const open: Parameters<typeof runWorker>[0]['openGateway'] = (config, place) =>
@@ -45,11 +45,15 @@ process.exitCode = await runProgram(args, {
     }
   },
   pause: (durationMs, signal) => setTimeout(durationMs, undefined, { signal }).catch(() => undefined),
-  openGateway,
-  openFleet: (config, options) => openFleet({ config, ...options }, { fork: createClusterFork(program) }),
-  readGeneratedSigningKey,
-  explain: explainRequest,
+  openGateway: async (config, options) => (await gateway()).openGateway(config, options),
+  async openFleet(config, options) {
+    const { openFleet } = await import('./workers/fleet.ts')
+    return await openFleet({ config, ...options }, { fork: createClusterFork(program) })
+  },
+  readGeneratedSigningKey: async () => (await sessionParts()).readGeneratedSigningKey(),
+  explain: async (config, question) => (await import('./explanation.ts')).explainRequest(config, question),
   async openSessionTools(config) {
+    const { openSessionParts } = await sessionParts()
     const { engine, publicId, userSessions } = await openSessionParts(config, { clock: systemClock })
     return {
       engine,
@@ -60,8 +64,10 @@ process.exitCode = await runProgram(args, {
     }
   },
   async decode(config, encoded) {
+    const { readSessionCodec } = await sessionParts()
     const decoded = (await readSessionCodec(config)).decode(encoded)
     if (!decoded.ok) return decoded
+    const { writeSessionData } = await import('./django/json.ts')
     return { ok: true, json: writeSessionData(decoded.data), signedAt: decoded.signedAt, key: decoded.key }
   },
 })

@@ -1,6 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
 import { Command } from 'commander'
-import { request } from 'undici'
 import type { Config } from '../config/config.ts'
 import type { ListenAddress } from '../lib/listening.ts'
 import { type CliContext, CommandError } from './context.ts'
@@ -60,6 +59,8 @@ function reachable({ host }: Extract<ListenAddress, { kind: 'tcp' }>): string {
 }
 
 async function statusOf(url: string): Promise<number | undefined> {
+  // Only here: no other command should wait for it to load.
+  const { request } = await import('undici')
   try {
     const { statusCode, body } = await request(url, { headersTimeout: DEADLINE_MS, bodyTimeout: DEADLINE_MS })
     await body.dump()

@@ -29,6 +29,9 @@ const KEEP_ALIVE_MS = 4_000
 const KEEP_ALIVE_MARGIN_MS = 2_000
 const LONGEST_KEEP_ALIVE_MS = 600_000
 
+/** For a slow reader the piece is held that is being written to him, up to 64 KiB, and no second one behind it. */
+const AHEAD_BYTES = 0
+
 /** The body is read by the parser, or there is none yet. */
 const NOT_COUNTED = -1
 
@@ -215,7 +218,9 @@ export class LeanExchange implements ConnectionUser, DepartureWatcher, Startable
 
   #push(from: number, to: number): void {
     if (this.#isOver || from === to) return
-    if (this.#body?.push(this.#connection.take(from, to)) !== false) return
+    const body = this.#body
+    // With a reader that has halted upon this very piece, `push` still says yes: nothing waits in the body itself.
+    if (body === undefined || (body.push(this.#connection.take(from, to)) && !body.isPaused())) return
     this.#isPaused = true
     this.#pace?.onPaused()
   }
@@ -226,10 +231,11 @@ export class LeanExchange implements ConnectionUser, DepartureWatcher, Startable
     this.#connection.due(this.#times.idleTicks)
     const { minBytesPerSecond, idleMs } = this.#times
     if (minBytesPerSecond !== undefined) this.#pace = new AnswerPace(minBytesPerSecond, idleMs, performance.now())
-    this.#body = new AnswerBody(
-      () => this.#onWanted(),
-      (error) => this.#cut(error ?? new Error('the answer is not wanted any more')),
-    )
+    this.#body = new AnswerBody({
+      aheadBytes: AHEAD_BYTES,
+      onWanted: () => this.#onWanted(),
+      onDropped: (error) => this.#cut(error ?? new Error('the answer is not wanted any more')),
+    })
     if (this.#text !== '') this.#body.push(Buffer.from(this.#text, 'latin1'))
     this.#text = ''
     this.#attempt.answered(answer, this.#body)

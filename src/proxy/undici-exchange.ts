@@ -20,6 +20,9 @@ import { isHost, isOwnedByConnection } from './request-head.ts'
 import type { Connection } from './undici-connection.ts'
 import { ClientGoneError, type UpstreamRequest, type UpstreamTimeouts } from './upstream.ts'
 
+/** undici resumes from within `resume()`, so that a body which holds nothing would be halted by its own first piece. */
+const AHEAD_BYTES = 16 * 1024
+
 /** How one attempt went, when the head of an answer was there or could no longer come. */
 export type Outcome =
   | { readonly kind: 'answer'; readonly head: AnswerHead; readonly body: Readable }
@@ -188,13 +191,14 @@ class Exchange implements Dispatcher.DispatchHandler {
   #answer(head: AnswerHead): void {
     // The app may never read what it did not wait for, and would then take the rest of the body for a request.
     this.#isEarly = !this.#isSent
-    const body = new AnswerBody(
-      () => {
+    const body = new AnswerBody({
+      aheadBytes: AHEAD_BYTES,
+      onWanted: () => {
         this.#deadline.refresh()
         this.#controller?.resume()
       },
-      (error) => this.#cut(error),
-    )
+      onDropped: (error) => this.#cut(error),
+    })
     this.#answerBody = body
     const { idleMs, minBytesPerSecond } = this.#timeouts
     if (minBytesPerSecond !== undefined) this.#pace = new AnswerPace(minBytesPerSecond, idleMs, performance.now())

@@ -51,6 +51,9 @@ export function gatherSlowCrowd(options: SlowCrowdOptions): SlowCrowd {
   }
 }
 
+/** Of the time in which each sends or reads once. */
+const SLICES = 20
+
 const beginnings: Readonly<Record<SlowKind, string>> = {
   head: 'GET /never HTTP/1.1\r\nHost: x\r\nX-Drops: ',
   body: 'POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n',
@@ -91,12 +94,17 @@ async function crowd(options: SlowCrowdOptions): Promise<void> {
   }
   parentPort?.postMessage('gathered')
   // It also keeps the thread alive, and with it the readers, for as long as nobody ends it.
+  // Each at a moment of his own: people do not breathe in step.
+  let slice = 0
   setInterval(() => {
+    slice = (slice + 1) % SLICES
+    let at = 0
     for (const [socket, kind] of sockets) {
+      if (at++ % SLICES !== slice) continue
       if (kind === 'reading') socket.resume()
       else socket.write('d')
     }
-  }, everyMs)
+  }, everyMs / SLICES)
   await Promise.all(closed)
   parentPort?.postMessage(longestMs)
 }
