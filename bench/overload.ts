@@ -8,6 +8,7 @@ import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Gateway, openGateway } from './compare/gateway.ts'
 import { runLoad } from './compare/load.ts'
+import { cookieOf } from './compare/peer.ts'
 import { checkout, startProgram } from './compare/program.ts'
 import { type OpenLoad, runOpenLoad } from './overload/open-load.ts'
 
@@ -19,6 +20,8 @@ interface Situation {
   /** Requests a second with which the search for the peak begins. */
   readonly from: number
   readonly connections: number
+  /** A session of so many KiB is read from the store for each request. */
+  readonly sessionKib?: number
   /** `limits` of the YAML, by what the line is called. */
   readonly limits: Readonly<Record<string, string>>
 }
@@ -46,6 +49,18 @@ const situations: readonly Situation[] = [
     },
   },
   {
+    title: 'the gateway, with sessions of 60 KiB from SQLite',
+    path: '/size/1',
+    from: 200,
+    connections: 2_000,
+    sessionKib: 60,
+    limits: {
+      'no limits': 'requests: null, event_loop_delay: null',
+      'the defaults': '',
+      'event_loop_delay: 50ms': 'event_loop_delay: 50ms',
+    },
+  },
+  {
     title: 'the gateway, with answers of 1 KiB',
     path: '/size/1',
     from: 1_000,
@@ -65,10 +80,10 @@ async function openBusy(appOrigin: string, limits: string): Promise<Gateway> {
     folder,
     name: 'gateway',
     appOrigin,
-    session: ['engine: db'],
+    session: ['engine: db', 'local_cache: null'],
     sections: limits === '' ? '' : `limits: { ${limits} }`,
     // Before the usual ones: nobody has to be logged in.
-    routes: ['{ id: busy, match: { path: [/busy/*, /size/*] }, upstream: app, auth: public }'],
+    routes: ['{ id: busy, match: { path: [/busy/*, /size/*] }, upstream: app, auth: public, include: [userInfo] }'],
   })
   return {
     ...gateway,
@@ -112,14 +127,27 @@ async function measure(situation: Situation, appOrigin: string): Promise<void> {
   for (const [name, limits] of Object.entries(situation.limits)) {
     await using gateway = await openBusy(appOrigin, limits)
     const port = Number(new URL(gateway.origin).port)
+    const cookie = situation.sessionKib === undefined ? undefined : await logIn(gateway, situation.sessionKib)
     const run = (perSecond: number, duration: number) =>
-      runOpenLoad({ ...situation, port, perSecond, seconds: duration })
+      runOpenLoad({ ...situation, port, cookie, perSecond, seconds: duration })
     await run(situation.from, 3)
     peak ??= await findPeak(run, situation.from)
     console.log(`  ${name}`)
     console.log(`    at ${peak.toFixed(0)}/s, ${told(await run(peak * 0.95, seconds), peak)}`)
     console.log(`    at ${(2 * peak).toFixed(0)}/s, ${told(await run(2 * peak, seconds), peak)}`)
   }
+}
+
+/** As much as one answer may carry. */
+const PART_KIB = 6
+
+async function logIn({ origin }: Gateway, sessionKib: number): Promise<string> {
+  let cookie = ''
+  for (let kib = 0; kib < sessionKib; kib += PART_KIB) {
+    const answer = await fetch(`${origin}/size/${PART_KIB}`, { method: 'POST', headers: { cookie } })
+    if (kib === 0) cookie = cookieOf(answer)
+  }
+  return cookie
 }
 
 /** The most that is answered in time: half as much again, until a tenth is left undone. */

@@ -15,8 +15,17 @@ function work(durationMs: number, response: ServerResponse): void {
   void turn.then(() => response.end('done'))
 }
 
+/** Of sessions: each POST adds one of that many KiB. */
+let parts = 0
+
 const server = createServer((request, response) => {
   const [, what, amount] = (request.url ?? '').split('/')
+  if (request.method === 'POST') {
+    request.resume()
+    parts += 1
+    const part = 'x'.repeat(Number(amount) * 1024)
+    response.setHeader('X-Session-Set', JSON.stringify({ userInfo: { id: 7 }, [`part${parts}`]: part }))
+  }
   if (what === 'busy') work(Number(amount), response)
   else response.end(bytes.subarray(0, Number(amount) * 1024))
 })

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
 /** What came of requests that were due at fixed times, whether or not those before them were answered. */
@@ -20,8 +21,13 @@ export interface OpenLoadOptions {
   readonly path: string
   readonly perSecond: number
   readonly seconds: number
-  /** Connections at most; a request that finds none idle waits for one, and has waited since it was due. */
+  /**
+   * Open from the start, since a busy process takes one new connection for each turn of its event loop, and what is meant
+   * here is requests. One that finds none idle waits for one, and has waited since it was due.
+   */
   readonly connections: number
+  /** `name=value` of a session. */
+  readonly cookie: string | undefined
 }
 
 /** An open loop: nobody asks more slowly because answers are late, as visitors who do not know of each other do not. */
@@ -29,6 +35,7 @@ export async function runOpenLoad(options: OpenLoadOptions): Promise<OpenLoad> {
   const { perSecond, seconds } = options
   const tally = new Tally()
   const crowd = new Crowd(options, tally)
+  await crowd.gather()
   const startedMs = performance.now()
   const total = Math.round(perSecond * seconds)
   let sent = 0
@@ -83,15 +90,23 @@ class Crowd {
   constructor(options: OpenLoadOptions, tally: Tally) {
     this.#options = options
     this.#tally = tally
+    const cookie = options.cookie === undefined ? '' : `Cookie: ${options.cookie}\r\n`
     this.#request = Buffer.from(
-      `GET ${options.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*;q=0.5, text/plain\r\n\r\n`,
+      `GET ${options.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*;q=0.5, text/plain\r\n${cookie}\r\n`,
     )
+  }
+
+  async gather(): Promise<void> {
+    for (let i = 0; i < this.#options.connections; i++) {
+      const line = this.#open()
+      await once(line.socket, 'connect')
+      this.#idle.push(line)
+    }
   }
 
   ask(dueMs: number): void {
     const line = this.#idle.pop()
     if (line !== undefined) line.send(this.#request, dueMs)
-    else if (this.#lines.size < this.#options.connections) this.#open().send(this.#request, dueMs)
     else this.#due.push(dueMs)
   }
 

@@ -28,6 +28,8 @@ export class Load implements Disposable {
   /** Whole ones of it are due. */
   #owed = 0
   #underWay = 0
+  #served = 0
+  #refused = 0
   #stopWatching: () => void = () => undefined
 
   constructor(limits: LoadLimits) {
@@ -42,8 +44,11 @@ export class Load implements Disposable {
     this.#stopWatching =
       eventLoopDelayMs === undefined
         ? () => undefined
-        : watchLoopDelay(eventLoopDelayMs, (share) => {
-            this.#refusedShare = share
+        : watchLoopDelay(eventLoopDelayMs, {
+            counts: () => ({ served: this.#served, refused: this.#refused }),
+            onShare: (share) => {
+              this.#refusedShare = share
+            },
           })
   }
 
@@ -54,9 +59,10 @@ export class Load implements Disposable {
 
   /** Lets a request in, which then has to `leave`; or says why not. */
   enter(): GatewayError | undefined {
-    if (this.#underWay >= this.#limit) return TOO_MANY
-    if (this.#refusedShare !== 0 && this.#isRefused()) return TOO_LATE
+    if (this.#underWay >= this.#limit) return this.#refuse(TOO_MANY)
+    if (this.#refusedShare !== 0 && this.#isRefused()) return this.#refuse(TOO_LATE)
     this.#underWay += 1
+    this.#served += 1
     return undefined
   }
 
@@ -66,6 +72,11 @@ export class Load implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stopWatching()
+  }
+
+  #refuse(why: GatewayError): GatewayError {
+    this.#refused += 1
+    return why
   }
 
   /** Evenly, and not by chance: of three requests at a share of a third it is one. */

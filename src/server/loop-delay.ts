@@ -1,16 +1,43 @@
-/** How often it is looked how late the event loop is. */
+/** How often a timer tries how late the event loop is. */
 const SAMPLE_MS = 50
 /**
- * However late the loop is, no more than this is refused. A refusal must be read and written too, and costs a quarter to a
- * half of a small request that is served: whoever refused nearly all would be busy with refusing.
+ * The latest of so long counts. Of an overloaded loop not every turn is a long one: when it has taken a crowd of requests
+ * it sends them up, and the next turns, with the apps' answers, are short.
  */
-const MOST_REFUSED = 0.5
+const LOOK_MS = 250
+/** What it takes to read a request, refuse it, and write that down; on slower machines the others take longer too. */
+const REFUSAL_MS = 0.04
+/** However late the loop is, no more of its time than this goes into refusing: whoever refused nearly all would serve nobody. */
+const MOST_TIME_REFUSING = 0.25
+/** Whatever a request costs, some are let in, or nothing would be learned of what they cost. */
+const MOST_REFUSED = 0.95
 /** The share of new requests that is refused moves by so much a second for each doubling of the delay beyond the bound… */
 const PER_SECOND = 0.3
 /** …and at once by so much when the delay doubles. Without it the two would chase each other. */
 const AT_ONCE = 0.15
 /** Doublings of the bound, upwards and downwards, beyond which a delay counts as no worse and no better. */
 const MOST_DOUBLINGS = 2
+
+/** What stands is there at so many looks in a row: one stall is a collection of garbage, or a machine that was asleep. */
+const LOOKS = 3
+
+/** What the loop has done since the look before. */
+export interface LoopWork {
+  readonly elapsedMs: number
+  readonly served: number
+  readonly refused: number
+}
+
+/**
+ * The largest share of new requests that may be refused: refusing a request that costs much to serve is next to nothing,
+ * and refusing a small one costs a third of it.
+ */
+export function mostRefused({ elapsedMs, served, refused }: LoopWork): number {
+  if (served === 0) return MOST_REFUSED
+  const servedMs = Math.max(REFUSAL_MS, (elapsedMs - refused * REFUSAL_MS) / served)
+  const refusalsForOne = (MOST_TIME_REFUSING / (1 - MOST_TIME_REFUSING)) * (servedMs / REFUSAL_MS)
+  return Math.min(MOST_REFUSED, refusalsForOne / (1 + refusalsForOne))
+}
 
 /**
  * Which share of new requests is to be refused, so that the event loop stays about as late as the bound when there is
@@ -21,25 +48,22 @@ const MOST_DOUBLINGS = 2
 export class DelayControl {
   readonly #boundMs: number
   #share = 0
-  #lastLateMs = 0
-  #lateMsBefore = 0
+  #latestMs: readonly number[] = new Array<number>(LOOKS).fill(0)
   #lastDoublings = -MOST_DOUBLINGS
 
   constructor(boundMs: number) {
     this.#boundMs = boundMs
   }
 
-  /** From 0 to 0.5. `elapsedMs`: since the sample before. */
-  next(lateMs: number, elapsedMs: number): number {
-    // One late turn is a collection of garbage, or a machine that was asleep; what stands is there at each look.
-    const standingMs = Math.min(lateMs, this.#lastLateMs, this.#lateMsBefore)
-    this.#lateMsBefore = this.#lastLateMs
-    this.#lastLateMs = lateMs
+  /** The share, from 0 to the most that `mostRefused` allows. `lateMs`: how late the loop was, with that work. */
+  next(lateMs: number, work: LoopWork): number {
+    this.#latestMs = [...this.#latestMs.slice(1), lateMs]
+    const standingMs = Math.min(...this.#latestMs)
     const doublings = within(Math.log2(Math.max(standingMs, 1e-3) / this.#boundMs), MOST_DOUBLINGS)
-    const seconds = Math.min(elapsedMs, 1_000) / 1_000
+    const seconds = Math.min(work.elapsedMs, 1_000) / 1_000
     const change = PER_SECOND * doublings * seconds + AT_ONCE * (doublings - this.#lastDoublings)
     this.#lastDoublings = doublings
-    this.#share = Math.min(MOST_REFUSED, Math.max(0, this.#share + change))
+    this.#share = Math.min(mostRefused(work), Math.max(0, this.#share + change))
     // Below the bound there is nothing to make good, however fast the delay grows.
     if (doublings < 0 && this.#share < AT_ONCE * MOST_DOUBLINGS) this.#share = 0
     return this.#share
@@ -50,17 +74,38 @@ function within(value: number, bound: number): number {
   return Math.max(-bound, Math.min(bound, value))
 }
 
-/** Samples how late the event loop is, and calls back with the share after each sample. Returns the way to stop. */
-export function watchLoopDelay(boundMs: number, onShare: (share: number) => void): () => void {
+/** What is told of the loop, and asked. */
+export interface LoopWatch {
+  /** Since the process began. */
+  readonly counts: () => Pick<LoopWork, 'served' | 'refused'>
+  /** After each look: the share of new requests to be refused. */
+  readonly onShare: (share: number) => void
+}
+
+/** Looks how late the event loop is. Returns the way to stop. */
+export function watchLoopDelay(boundMs: number, { counts, onShare }: LoopWatch): () => void {
   const control = new DelayControl(boundMs)
-  let fromMs = performance.now()
+  let triedAtMs = performance.now()
+  let lookedAtMs = triedAtMs
+  let before = counts()
+  let lateMs = 0
   let timer = setTimeout(sample, SAMPLE_MS).unref()
   function sample(): void {
     const nowMs = performance.now()
-    const elapsedMs = nowMs - fromMs
-    fromMs = nowMs
-    onShare(control.next(elapsedMs - SAMPLE_MS, elapsedMs))
+    lateMs = Math.max(lateMs, nowMs - triedAtMs - SAMPLE_MS)
+    triedAtMs = nowMs
+    if (nowMs - lookedAtMs >= LOOK_MS) look(nowMs)
     timer = timer.refresh()
+  }
+  function look(nowMs: number): void {
+    const now = counts()
+    const elapsedMs = nowMs - lookedAtMs
+    onShare(
+      control.next(lateMs, { elapsedMs, served: now.served - before.served, refused: now.refused - before.refused }),
+    )
+    lookedAtMs = nowMs
+    before = now
+    lateMs = 0
   }
   return () => clearTimeout(timer)
 }

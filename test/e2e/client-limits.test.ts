@@ -185,7 +185,7 @@ describe('an event loop that is behind', () => {
   test('refuses a share of new requests, and none when it is in time again', async () => {
     await using app = await startApp((_, response) => response.end('app'))
     await using gate = await openGate(app.origin, {
-      sections: 'limits: { event_loop_delay: 1ms }\nlogging: { access: false }',
+      sections: 'limits: { event_loop_delay: 20ms }\nlogging: { access: false }',
       timeouts: 'connect: 10s, first_byte: 30s, idle: 30s',
     })
     let served = 0

@@ -12,7 +12,7 @@ import { startGateway, type TestGateway, type TestGatewayOptions } from '../supp
 import { connectRaw, type RawClient, type RawResponse } from '../support/raw-client.ts'
 
 /**
- * How often a fault happens. `usual` keeps `npm test` short; `npm run test:soak` sets `SESSIONGATE_FAULTS=whole` and
+ * How often a fault happens. `usual` keeps `npm run test:faults` short; `npm run test:soak` sets `SESSIONGATE_FAULTS=whole` and
  * does it as often as the promise says.
  */
 export function times({ usual, whole }: { readonly usual: number; readonly whole: number }): number {

@@ -21,7 +21,7 @@ import { Differences, openGatewaySide, sessionOf } from './shared-store.ts'
 import type { SharedPlace, StoreServers } from './stores.ts'
 
 /** Random sessions each way and place. About one in eight has expired. */
-const COUNT = 2000
+const COUNT = Number(process.env.SESSIONGATE_SHARED_SESSIONS ?? 2000)
 
 /** Calls of the gateway's engine under way at once. */
 const LANES = 8
