@@ -13,6 +13,8 @@ const MAX_WATCHERS = 8
 const MAX_WAITING_BYTES = 256 * 1024
 /** A stream on which nothing happens says so, or proxies take it for dead. */
 const HEARTBEAT_MS = 15_000
+/** So long a watcher may take nothing of what still waits for him when his stream is over. */
+const PARTING_MS = 15_000
 
 /** Something was changed, or tried. `peer` is the address it came from. */
 export interface AuditEvent {
@@ -54,7 +56,8 @@ class Api {
   readonly #options: AdminApiOptions
   readonly #tokenHash: Buffer
   readonly #document: unknown
-  readonly #streams = new Set<ServerResponse>()
+  /** For each stream the way to end it. */
+  readonly #streams = new Set<() => void>()
 
   constructor(options: AdminApiOptions) {
     this.#options = options
@@ -80,7 +83,7 @@ class Api {
   }
 
   close(): void {
-    for (const stream of this.#streams) stream.end()
+    for (const end of this.#streams) end()
   }
 
   /** Undefined: a stream has been begun. */
@@ -116,6 +119,8 @@ class Api {
     request: IncomingMessage,
     { query, ...params }: { readonly query: URLSearchParams } & Readonly<Record<string, unknown>>,
   ): Promise<Reply> {
+    // Of a connection that has been cut by the end nobody knows any more where it came from.
+    const peer = request.socket.remoteAddress ?? 'unix'
     const given = endpoint.method === 'GET' ? readQuery(query) : await readBody(request)
     if ('flaw' in given) return problem(given.status, given.flaw)
     const input = { ...given.members, ...params }
@@ -123,7 +128,6 @@ class Api {
     if (!parsed.success) return problem(400, z.prettifyError(parsed.error))
     const asked = Object.keys(input).toSorted()
     const audit = (outcome: AuditEvent['outcome']): void => {
-      const peer = request.socket.remoteAddress ?? 'unix'
       if (endpoint.audited !== undefined) this.#options.onAudit({ event: endpoint.audited, peer, outcome, asked })
     }
     try {
@@ -147,7 +151,6 @@ class Api {
       'X-Accel-Buffering': 'no',
     })
     response.write(': requests as they end\n\n')
-    this.#streams.add(response)
     let leftOut = 0
     const send = (text: string): void => {
       if (response.writableLength > MAX_WAITING_BYTES) leftOut += 1
@@ -161,12 +164,21 @@ class Api {
       send(`event: request\ndata: ${line}\n\n`)
     })
     const heartbeat = setInterval(() => send(': \n\n'), HEARTBEAT_MS).unref()
-    request.socket.setTimeout(0)
-    response.once('close', () => {
+    const { socket } = request
+    socket.setTimeout(0)
+    const leave = (): void => {
       clearInterval(heartbeat)
       stop()
-      this.#streams.delete(response)
-    })
+      this.#streams.delete(end)
+    }
+    // What is told after the end would be an error that nobody catches; and who takes nothing is not waited for.
+    const end = (): void => {
+      leave()
+      response.end()
+      socket.setTimeout(PARTING_MS)
+    }
+    this.#streams.add(end)
+    response.once('close', leave)
     return undefined
   }
 }
