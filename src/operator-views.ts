@@ -73,14 +73,22 @@ export function problemViews(error: unknown): ConfigurationView['file']['problem
   return errors.map(({ file, line, message }) => ({ file, line: line ?? null, message }))
 }
 
-/** With maps and sets as JSON has them; secrets are `[redacted]`. */
+/**
+ * With maps and sets as JSON has them; secrets are `[redacted]`, and so is what the app gets in `headers.request`: that is
+ * where its own passwords and tokens stand.
+ */
 function plainOf(config: Config): Record<string, unknown> {
   return JSON.parse(
-    JSON.stringify(config, (_, value: unknown) => {
+    JSON.stringify(config, (name, value: unknown) => {
+      if (value instanceof Map && name === 'request') return Object.fromEntries([...value.keys()].map(redacted))
       if (value instanceof Map) return Object.fromEntries(value)
       return value instanceof Set ? [...value] : value
     }),
   )
+}
+
+function redacted(name: string): [string, string] {
+  return [name, '[redacted]']
 }
 
 function differencesOf(a: unknown, b: unknown, path = ''): ConfigurationView['file']['differences'] {
