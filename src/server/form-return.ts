@@ -1,5 +1,6 @@
 import type { SessionData } from '../django/json.ts'
 import { GatewayError } from '../errors.ts'
+import { canonicalPath } from '../http/path-readings.ts'
 import { isSafeReturn } from '../http/return-url.ts'
 import { isFromOwnPage } from '../http/same-site.ts'
 import { readTarget } from '../http/target.ts'
@@ -101,11 +102,14 @@ interface Asked {
   readonly place: Place
 }
 
-/** The page that a form was on, also out of an address of ours that has it as `back`; `/` where it is no path of our own. */
+/**
+ * The page that a form was on, also out of an address of ours that has it as `back`; `/` where it is no path of our own, or
+ * where it is our address again, in whatever spelling: nobody is to be sent from there to there.
+ */
 export function wayBack(address: string | undefined, ownOrigin: string): string {
   if (address === undefined) return '/'
   const [path, query = ''] = address.split(/\?(.*)/s, 2)
-  const back = path === KEPT_FORM_PATH ? (new URLSearchParams(query).get('back') ?? '/') : address
-  const isCircle = back.startsWith(KEPT_FORM_PATH)
+  const back = canonicalPath(path ?? '') === KEPT_FORM_PATH ? (new URLSearchParams(query).get('back') ?? '/') : address
+  const isCircle = canonicalPath(back).startsWith(KEPT_FORM_PATH)
   return !isCircle && back.startsWith('/') && isSafeReturn(back, { ownOrigin, allowedHosts: [] }) ? back : '/'
 }

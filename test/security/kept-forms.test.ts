@@ -306,6 +306,17 @@ describe('forms that are kept until after the login', () => {
     }
   })
 
+  test('no spelling of its own address leads from there to there', async () => {
+    const spellings = ['/%2Esessiongate/kept-post', '/%2esessiongate/kept%2Dpost', '/.sessiongate/%6bept-post']
+    for (const path of [kept, ...spellings]) {
+      assert.equal((await browse().open(path)).location, '/', path)
+      assert.equal((await browse().open(`${path}?back=%2Fedit`)).location, '/edit', path)
+      const inner = encodeURIComponent(`${path}?back=${encodeURIComponent(path)}`)
+      for (const outer of [kept, ...spellings])
+        assert.equal((await browse().open(`${outer}?back=${inner}`)).location, '/', `${outer}?back=${inner}`)
+    }
+  })
+
   test('other methods are told which ones there are, and without keep_post the address is the app’s', async () => {
     await using client = await connectRaw(stage.gateway.port)
     await client.send(`PUT ${kept} HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\n\r\n`)
