@@ -170,7 +170,7 @@ function checkMethod(method: string, framing: Framing): void {
 /**
  * With an upgrade `node:http` hands over whatever follows the head as bytes of the new protocol, a body and a pipelined
  * request included. Other upgrades (`h2c`, which Java's client offers with every request) are ignored, as RFC 9110,
- * section 7.8, allows, and their requests are served as they stand.
+ * section 7.8, allows, and their requests are served as they stand, each as the last of its connection (`server/listener.ts`).
  */
 function checkUpgrade(method: string, framing: Framing, protocol: string | undefined): void {
   if (protocol === undefined || !protocol.toLowerCase().includes('websocket')) return

@@ -100,6 +100,8 @@ class HttpListener implements Listener {
   readonly #conversations = createConversations()
   readonly #sockets = new Set<Socket>()
   readonly #gate: ProxyGate | undefined
+  /** Requests that asked for another protocol and are served without it. */
+  readonly #declined = new WeakSet<IncomingMessage>()
   /** Upgrades that are neither refused nor open yet. */
   readonly #handshakes = new Set<Duplex>()
   /** Connections that were taken and are not closed yet, whatever has become of them. */
@@ -119,8 +121,7 @@ class HttpListener implements Listener {
       requireHostHeader: false,
       insecureHTTPParser: false,
       connectionsCheckingInterval: Math.min(HEAD_LOOK_MS, times.headMs / 4),
-      // Any other upgrade is a request like any other: RFC 9110, section 7.8 lets a server ignore it.
-      shouldUpgradeCallback: (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === 'websocket',
+      shouldUpgradeCallback: (request: IncomingMessage) => this.#isServedUpgrade(request),
     }
     this.#front = createHttpFront(options, tls && { ...tls, addressOf: (socket) => this.#peerOf(socket).address ?? '' })
     this.#server = this.#front.server
@@ -213,8 +214,19 @@ class HttpListener implements Listener {
     const { address: peer, isTls } = this.#peerOf(request.socket)
     const clientCertificate = this.#front.clientCertificate(request.socket)
     const visit = visitOf({ request, response, peer, isTls, clientCertificate, onChunk, clock })
-    visit.mustClose = this.#isDraining
+    visit.mustClose = this.#isDraining || this.#declined.has(request)
     return visit
+  }
+
+  /**
+   * Any other upgrade is a request like any other: RFC 9110, section 7.8 lets a server ignore it. But what stands behind it
+   * in the same packet is lost: `node:http` stops parsing there, and goes on with the next packet as if a request began with
+   * it, be it the middle of one (seen with Node 26.10). So nothing that follows on the connection is served.
+   */
+  #isServedUpgrade(request: IncomingMessage): boolean {
+    const isServed = request.headers.upgrade?.toLowerCase() === 'websocket'
+    if (!isServed) this.#declined.add(request)
+    return isServed
   }
 
   /** A switch of protocols behind requests that are under way has no place to be answered at: the connection ends. */

@@ -12,6 +12,9 @@ routes:
 const slow = 'GET /slow HTTP/1.1\r\nHost: x\r\nWait: 300\r\n\r\n'
 const smuggled = 'GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n'
 
+const upgrading =
+  'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
+
 /** Heads that somebody in front may have delimited or addressed in another way, with the answer that they get. */
 const misreadable: [why: string, request: string, status: number][] = [
   ['two Host lines', 'GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n', 400],
@@ -85,6 +88,39 @@ const misreadable: [why: string, request: string, status: number][] = [
   ],
   ['another expectation', 'GET / HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\n\r\n', 417],
   ['HTTP/2.0', 'GET / HTTP/2.0\r\nHost: x\r\n\r\n', 505],
+  ['HTTP/0.9', 'GET /\r\n\r\n', 505],
+  ['HTTP/0.9 with lines', 'GET /\r\nHost: x\r\n\r\n', 505],
+  ['HTTP/0.9 by its number', 'GET / HTTP/0.9\r\nHost: x\r\n\r\n', 505],
+  ['HTTP/1.2', 'GET / HTTP/1.2\r\nHost: x\r\n\r\n', 400],
+  ['a version in small letters', 'GET / http/1.1\r\nHost: x\r\n\r\n', 400],
+  ['a method in small letters', 'get / HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+  ['tabs in the first line', 'GET\t/\tHTTP/1.1\r\nHost: x\r\n\r\n', 400],
+  ['a fourth word in the first line', 'GET / x HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+  ['no target', 'GET  HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+  ['the authority form', 'GET x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n', 400],
+  ['an asterisk for GET', 'GET * HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+  ['a fragment', 'GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+  ['a backslash', 'GET /a\\..\\b HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+  ['an absolute form of another scheme', 'GET ftp://x/ HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+  ['an absolute form without a host', 'GET http:///x HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+  ['an empty Host', 'GET / HTTP/1.1\r\nHost:\r\n\r\n', 400],
+  ['a path in Host', 'GET / HTTP/1.1\r\nHost: a/b\r\n\r\n', 400],
+  ['a Host without its port', 'GET / HTTP/1.1\r\nHost: x:\r\n\r\n', 400],
+  ['half an address in Host', 'GET / HTTP/1.1\r\nHost: [::1\r\n\r\n', 400],
+  ['an address in hex in Host', 'GET / HTTP/1.1\r\nHost: 0x7f.1\r\n\r\n', 400],
+  ['an escape in Host', 'GET / HTTP/1.1\r\nHost: x%2ey\r\n\r\n', 400],
+  ['a byte above ASCII in Host', 'GET / HTTP/1.1\r\nHost: \xe9\r\n\r\n', 400],
+  ['a space before the colon of Host', 'GET / HTTP/1.1\r\nHost : x\r\n\r\n', 400],
+  ['a NUL before the first request', '\0GET / HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+  ['GET in chunks', 'GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400],
+  ['CONNECT with a body', 'CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\nContent-Length: 1\r\n\r\na', 400],
+  ['an empty coding', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \r\n\r\n', 400],
+  ['an empty length', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: \r\n\r\n', 400],
+  ['a length in hex', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0x2\r\n\r\nab', 400],
+  ['a length beyond all numbers', `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${'9'.repeat(20)}\r\n\r\nab`, 400],
+  ['two expectations', `GET / HTTP/1.1\r\nHost: x\r\n${'Expect: 100-continue\r\n'.repeat(2)}\r\n`, 400],
+  ['a handshake by POST', `POST / HTTP/1.1\r\nHost: x\r\n${upgrading}\r\n`, 400],
+  ['a handshake of HTTP/1.0', `GET / HTTP/1.0\r\nHost: x\r\n${upgrading}\r\n`, 400],
   [
     'a handshake with a body',
     'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nabc',
@@ -177,6 +213,28 @@ describe('where one request ends and the next begins', () => {
     assert.equal(status, 401)
     assert.deepEqual(values('Connection'), ['close'])
   })
+
+  for (const [what, body] of [
+    ['an upgrade that is not served', ''],
+    ['one with a body', 'Content-Length: 3\r\n\r\nabc'],
+    ['one with a body in chunks', 'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n'],
+  ] as const) {
+    test(`behind ${what} nothing is served: the parser loses what stands in the same packet`, async () => {
+      for (const protocol of ['h2c', 'TLS/1.0', 'h2c, x']) {
+        await using client = await connectRaw(stage.gateway.port)
+        const head = `POST /upgrade HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: ${protocol}\r\n`
+        const cut = 'POST /cut HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n'
+        await client.send(`${head}${body === '' ? '\r\n' : body}${cut}`)
+        await client.send(smuggled.padEnd(100))
+        const came = (await client.rest()).toString('latin1')
+        assert.deepEqual(statuses(came), [200], came)
+        assert.match(came, /^connection: close\r$/im)
+        assert.equal(isServed('/smuggled') || isServed('/cut'), false)
+      }
+      const [got] = stage.app.requests.slice(-1)
+      assert.deepEqual([got?.url, got?.body.toString()], ['/upgrade', body === '' ? '' : 'abc'])
+    })
+  }
 
   test('pipelined requests are answered in their order', async () => {
     const last = 'GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
