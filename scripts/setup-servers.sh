@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests use beside Node: Redis, memcached, PostgreSQL, pgbouncer, nginx, HAProxy, Apache, Chromium, PHP,
-# strace, Python with Django.
+# Installs what the tests use beside Node: Redis, memcached, PostgreSQL, pgbouncer, nginx, HAProxy, Apache, Varnish, Chromium,
+# PHP, strace, Python with Django.
 # And what checks the files in deploy/: Prometheus with promtool, docker-compose, kubectl, kubernetes-validate, systemd-analyze.
 # Debian's packages where this user may install them (root, or sudo without a password), Django in .venv and .venv-django32.
 # Nothing is started. What cannot be installed is named, and the tests that need it say that they are skipped.
@@ -15,7 +15,7 @@ django=(Django==5.2.17 psycopg==3.3.9 psycopg-binary==3.3.9 redis==8.1.0 django-
 manifests=(kubernetes-validate==1.37.0) # knows the schemas of Kubernetes up to 1.37
 django32=(Django==3.2.25 psycopg2-binary==2.9.13 redis==8.1.0 django-redis==5.4.0 pymemcache==4.0.0)
 packages=(redis-server postgresql pgbouncer nginx haproxy apache2 chromium php-cli php-fpm memcached strace python3-venv)
-packages+=(prometheus docker-compose kubernetes-client systemd)
+packages+=(varnish prometheus docker-compose kubernetes-client systemd)
 unmet=0
 
 case ${1-} in
@@ -44,6 +44,7 @@ has() {
     kubernetes-client) command -v kubectl ;;
     systemd) command -v systemd-analyze ;;
     python3-venv) python3 -c 'import ensurepip, venv' ;;
+    varnish) command -v varnishd || test -x /usr/sbin/varnishd ;;
     haproxy) command -v haproxy || test -x /usr/sbin/haproxy ;;
     apache2) command -v apache2 || command -v httpd || test -x /usr/sbin/apache2 ;;
     libaprutil1-dbd-pgsql) compgen -G '/usr/lib/*/apr-util-1/apr_dbd_pgsql*.so' ;;

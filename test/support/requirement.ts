@@ -27,6 +27,7 @@ export type ServerName =
   | 'redis'
   | 'strace'
   | 'systemd-analyze'
+  | 'varnish'
 
 export interface Requirement {
   /** Absolute path of the program; for `django` (5.2), `django32` and `django-caches` the Python that can import them. Empty when it is missing. */
@@ -74,6 +75,7 @@ const sources: Readonly<Record<ServerName, Source>> = {
   redis: { programs: ['redis-server'], places: () => [] },
   strace: { programs: ['strace'], places: () => [], flaw: straceFlaw },
   'systemd-analyze': { programs: ['systemd-analyze'], places: () => [] },
+  varnish: { programs: ['varnishd'], places: () => [] },
 }
 
 /**
