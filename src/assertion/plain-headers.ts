@@ -13,8 +13,8 @@ export interface PlainHeaders {
 /** RFC 9110, section 5.1. */
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
-/** What goes out as it is: visible ASCII but `%`, and spaces that have something on both sides. */
-const PLAIN = /^[!-$&-~](?:[ -$&-~]*[!-$&-~])?$/
+/** What goes out as it is: visible ASCII but `%`, and spaces that have something on both sides; or nothing. */
+const PLAIN = /^(?:[!-$&-~](?:[ -$&-~]*[!-$&-~])?)?$/
 
 /**
  * `headers.session` of a route, name to dotted path, as a function of the session. A missing value and null give no
@@ -71,14 +71,13 @@ function headerValue(source: JsonText | undefined): string | undefined {
 }
 
 function decodeString(text: JsonText): string {
-  const value = parseJsonValue(text)
-  return typeof value === 'string' ? value : ''
+  return String(parseJsonValue(text))
 }
 
 /** Everything that is not {@link PLAIN} as `%XX` of its UTF-8; a lone surrogate becomes U+FFFD there. */
 function escapeValue(text: string): string {
-  if (text === '' || PLAIN.test(text)) return text
-  const bytes = Buffer.from(text, 'utf8')
+  if (PLAIN.test(text)) return text
+  const bytes = Buffer.from(text)
   const first = bytes.findIndex((byte) => byte !== 0x20)
   const last = bytes.findLastIndex((byte) => byte !== 0x20)
   let escaped = ''

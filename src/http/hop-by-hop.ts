@@ -20,11 +20,6 @@ const fixed: ReadonlySet<string> = new Set(['host', 'content-length'])
 
 const noNames: ReadonlySet<string> = new Set()
 
-/** What nearly every line says. */
-const usualNames: ReadonlyMap<string, ReadonlySet<string>> = new Map(
-  ['keep-alive', 'close'].map((line) => [line, new Set([line])]),
-)
-
 /**
  * The keys (`headerKey`) of the headers that `Connection` lines name. They belong to the connection, so they end here
  * (RFC 9110, section 7.6.1). Keys and not names, or `connection: x_session_data` would go around the comparison.
@@ -33,22 +28,18 @@ const usualNames: ReadonlyMap<string, ReadonlySet<string>> = new Map(
  * reads for itself, cookie and X-Forwarded-For included, it reads from the lines as received.
  */
 export function connectionNames(raw: RawHeaders): ReadonlySet<string> {
-  const lines = headerValues(raw, 'connection')
-  const usual = lines.length === 1 ? usualNames.get(lines[0] ?? '') : lines.length === 0 ? noNames : undefined
-  if (usual !== undefined) return usual
-  const names = new Set<string>()
-  for (const line of lines) {
-    for (const member of line.split(',')) {
-      const key = headerKey(member.trim())
-      if (key !== '' && !fixed.has(key)) names.add(key)
-    }
-  }
-  return names
+  return namesIn(headerValues(raw, 'connection').join())
 }
+
+/** Nearly everybody says `keep-alive`, `close`, or nothing. */
+const namesIn: (list: string) => ReadonlySet<string> = rememberNames((list) => {
+  const keys = list.split(',').map((member) => headerKey(member.trim()))
+  return new Set(keys.filter((key) => key !== '' && !fixed.has(key)))
+})
 
 /** True if a line of this key (`headerKey`) stays on the connection that it came on. */
 export function isHopByHop(key: string, named: ReadonlySet<string>): boolean {
-  return hopByHop.has(key) || (named.size > 0 && named.has(key)) || key.startsWith('proxy-')
+  return hopByHop.has(key) || named.has(key) || key.startsWith('proxy-')
 }
 
 /**

@@ -31,7 +31,6 @@ const unreserved = /[A-Za-z0-9\-._~]/
  * upper-case digits. This much is the same resource by definition, so rules may compare it and nobody is surprised.
  */
 export function canonicalPath(path: string): string {
-  if (!path.includes('%')) return path
   return path.replace(/%([0-9A-Fa-f]{2})/g, (written, hex: string) => {
     const character = String.fromCharCode(Number.parseInt(hex, 16))
     return unreserved.test(character) ? character : written.toUpperCase()
@@ -110,7 +109,7 @@ function closure(path: string, steps: readonly Step[]): string[] | undefined {
 }
 
 function cutParameters(path: string): string {
-  return path.includes(';') ? path.replace(/;[^/]*/g, '') : path
+  return path.replace(/;[^/]*/g, '')
 }
 
 function cutAtParameter(path: string): string {
@@ -171,7 +170,6 @@ function collapseSlashes(path: string): string {
 
 /** RFC 3986, section 5.2.4: a dot segment at the end leaves a slash, and nothing climbs above the root. */
 function resolveDots(path: string): string {
-  if (!path.includes('/.')) return path
   const segments = path.split('/').slice(1)
   const kept: string[] = []
   for (const [at, segment] of segments.entries()) {

@@ -26,8 +26,8 @@ export function compileNextGuard({ nextParam, isSafe }: NextGuardRules): (query:
     const equals = pair.indexOf('=')
     const name = equals < 0 ? pair : pair.slice(0, equals)
     if (spellingsOf(name).isDisjointFrom(wanted)) return pair
-    const values = equals < 0 ? [''] : readingsOf(pair.slice(equals + 1))
-    return values.every(isSafe) && !overlongUtf8.test(pair) ? pair : `${name}=/`
+    const isSafePair = equals >= 0 && readingsOf(pair.slice(equals + 1)).every(isSafe) && !overlongUtf8.test(pair)
+    return isSafePair ? pair : `${name}=/`
   }
 
   return (query) => {
@@ -42,12 +42,12 @@ export function compileNextGuard({ nextParam, isSafe }: NextGuardRules): (query:
 function spellingsOf(name: string): ReadonlySet<string> {
   const once = decodeLeniently(name.replaceAll('+', ' '))
   const decoded = [once, decodeLeniently(once)]
-  return new Set(decoded.flatMap((text) => [plainName(text), plainName(text.replace(/\[.*$/s, ''))]))
+  return new Set(decoded.flatMap((text) => [plainName(text), plainName(text.replace(/\[.*/s, ''))]))
 }
 
 function plainName(name: string): string {
-  const [beforeNul = ''] = name.split('\0', 1)
-  return beforeNul
+  return name
+    .replace(/\0.*/s, '')
     .replace(/^[\s?]+|\s+$/g, '')
     .replace(/[\s.[]/g, '_')
     .toLowerCase()
@@ -55,7 +55,5 @@ function plainName(name: string): string {
 
 /** A value decoded once; a plus is a space in a form and a plus elsewhere. */
 function readingsOf(value: string): readonly string[] {
-  return value.includes('+')
-    ? [decodeLeniently(value), decodeLeniently(value.replaceAll('+', ' '))]
-    : [decodeLeniently(value)]
+  return [value, value.replaceAll('+', ' ')].map(decodeLeniently)
 }

@@ -55,7 +55,8 @@ describe('what is kept on the disk', () => {
   ] as const) {
     test(`${what}: files 0600, folders 0700, also without a umask`, async () => {
       const at = await mkdtemp(join(folder, 'modes-'))
-      if (places.some((place) => place === 'sessions')) await mkdir(join(at, 'sessions/deep'), { recursive: true, mode: 0o700 })
+      if (places.some((place) => place === 'sessions'))
+        await mkdir(join(at, 'sessions/deep'), { recursive: true, mode: 0o700 })
       {
         await using gateway = await start(session, at)
         assert.notEqual(await logIn(gateway), '')

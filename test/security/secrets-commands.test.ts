@@ -7,8 +7,14 @@ const secret = (word: string): string => `CANARY${word}`.padEnd(64, 'x')
 
 const config = `${commandConfig
   .replace('admin: off', `admin: { listen: "127.0.0.1:0", token: ${secret('token')} }`)
-  .replace('auth: public', `auth: public, headers: { request: { Authorization: "Bearer ${secret('written')}", X-Key: "\${API_KEY}" } }`)
-  .replace('cookie_secure: true', `cookie_secure: true, secret_key_fallbacks: ["${secret('fallback')}"], user_id: userInfo.id`)}
+  .replace(
+    'auth: public',
+    `auth: public, headers: { request: { Authorization: "Bearer ${secret('written')}", X-Key: "\${API_KEY}" } }`,
+  )
+  .replace(
+    'cookie_secure: true',
+    `cookie_secure: true, secret_key_fallbacks: ["${secret('fallback')}"], user_id: userInfo.id`,
+  )}
 keys: [{ id: k1, secret: "\${file:config/signing.key}" }, { id: k0, secret: "\${SIGNING}" }]
 `
 
@@ -18,7 +24,10 @@ const mistakes: readonly [find: string, put: string][] = [
   ['keys: [{ id: k1,', 'keys: [{ id: k1, unknown: 1,'],
   ['session: {', 'session: { engine: memory,'],
   ['version: 1', `version: 1\ndatabase: { url: "postgres://u:${secret('database')}@/%zz", nonsense: 1 }`],
-  ['version: 1', `version: 1\ncaches: { default: { backend: redis, url: "redis://:${secret('cache')}@h:x/", password: ${secret('password')} } }`],
+  [
+    'version: 1',
+    `version: 1\ncaches: { default: { backend: redis, url: "redis://:${secret('cache')}@h:x/", password: ${secret('password')} } }`,
+  ],
   ['version: 1', `version: 1\nnonsense: ${secret('nonsense')}\nlogin: { url: "https://u:${secret('login')}@h/" }`],
   ['"${SIGNING}"', '"${NOBODY_HAS_SET_THIS}"'],
   ['config/signing.key', 'config/no-such.key'],

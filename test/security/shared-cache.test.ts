@@ -62,7 +62,11 @@ async function varnishWith(subroutines: string, { folder, port, gatewayPort }: P
 const hashed = 'sub vcl_recv { if (req.method == "GET") { return (hash); } }'
 
 /** Caches as they are set up, and as they are by people who want hits at any price. */
-const caches: readonly [name: string, server: 'nginx' | 'varnish', start: (place: Place) => Promise<AsyncDisposable>][] = [
+const caches: readonly [
+  name: string,
+  server: 'nginx' | 'varnish',
+  start: (place: Place) => Promise<AsyncDisposable>,
+][] = [
   ['nginx', 'nginx', (place) => nginxWith('', place)],
   [
     'an nginx that takes nothing but Vary to heart',
@@ -109,7 +113,10 @@ async function visit(t: TestContext, name: string, start: (place: Place) => Prom
     ['ann', 'bob', undefined].map(async (user) => {
       const browser = createJarBrowser(origin)
       if (user !== undefined)
-        await browser.fetch(`/login/${user}`, { method: 'POST', headers: { Say: `X-Session-Set: {"userInfo":"${user}"}` } })
+        await browser.fetch(`/login/${user}`, {
+          method: 'POST',
+          headers: { Say: `X-Session-Set: {"userInfo":"${user}"}` },
+        })
       return { user, browser }
     }),
   )

@@ -126,3 +126,16 @@ test('the digest is over lower-case names in order, one line each', () => {
   const hdr = createHash('sha256').update('x-a:1\nx-user-name:Ada L\n').digest('base64url')
   assert.deepEqual(digestHeaders(['X-User-Name', 'Ada L', 'x-a', '1']), { hdr, hdn: ['x-a', 'x-user-name'] })
 })
+
+test('the digest is the same in whatever order the lines stand', () => {
+  const lines = ['A', 'B', 'C', 'D'].map((name, at) => [name, String(at)])
+  const orders = [
+    [0, 1, 2, 3],
+    [3, 2, 1, 0],
+    [2, 0, 3, 1],
+    [1, 3, 0, 2],
+  ]
+  const digests = orders.map((order) => digestHeaders(order.flatMap((at) => lines[at] ?? [])))
+  for (const digest of digests) assert.deepEqual(digest, digests[0])
+  assert.deepEqual(digests[0]?.hdn, ['a', 'b', 'c', 'd'])
+})

@@ -23,6 +23,7 @@ const cases: [why: string, query: string, expected: string][] = [
   ['a name as an array', '?next[]=//evil&next%5b0%5D=//evil&next[a][b]=//evil', '?next[]=/&next%5b0%5D=/&next[a][b]=/'],
   ['a name with an open bracket', '?next[=//evil', '?next[=/'],
   ['a name cut at NUL', '?next%00x=//evil', '?next%00x=/'],
+  ['a name cut at NUL, with more behind it', '?next%00xyz=//evil', '?next%00xyz=/'],
   ['a name with space around it', '?+next=//evil&next%20=//evil&%09next=//evil', '?+next=/&next%20=/&%09next=/'],
   ['a second question mark', '??next=//evil', '??next=/'],
   ['a longer name is another', '?nextpage=//evil&mynext=//evil', '?nextpage=//evil&mynext=//evil'],
@@ -47,6 +48,11 @@ test('a value with a plus has to be safe both as it is and with a space', () => 
   assert.equal(withoutSpace('?next=/a+b'), '?next=/')
   const withoutPlus = compileNextGuard({ nextParam: 'next', isSafe: (value) => /^\/[^+]*$/.test(value) })
   assert.equal(withoutPlus('?next=/a+b&next=/a%20b'), '?next=/&next=/a%20b')
+})
+
+test('a letter that is only alike in capitals makes another name', () => {
+  const guard = compileNextGuard({ nextParam: 'state', isSafe })
+  assert.equal(guard('?%C5%BFtate=//evil&STATE=//evil'), '?%C5%BFtate=//evil&STATE=/')
 })
 
 test('a name with a dot or an underscore is one name to PHP', () => {
