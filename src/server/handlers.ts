@@ -105,9 +105,10 @@ export class RequestHandlers implements Handlers {
       visit.pace = this.#parts.pace
       return undefined
     }
+    const { mustClose } = visit
     const answer = this.#failed(visit, refusal)
     // Nobody has looked where the request ends. Where that is plain, the connection may go on: a new one costs more.
-    visit.mustClose = isDoubtful(visit)
+    visit.mustClose = mustClose || isDoubtful(visit)
     return answer
   }
 

@@ -236,6 +236,21 @@ describe('where one request ends and the next begins', () => {
     })
   }
 
+  test('nor while there is too much to do, and every request is refused', async () => {
+    await using busy = await openStage(config.replace('upstreams:', 'limits: { requests: 1 }\nupstreams:'))
+    await using first = await connectRaw(busy.gateway.port)
+    await first.send('GET /slow HTTP/1.1\r\nHost: x\r\nWait: 2000\r\n\r\n')
+    while (busy.app.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 2))
+    await using client = await connectRaw(busy.gateway.port)
+    const upgrade = 'GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n'
+    await client.send(`${upgrade}POST /cut HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n`)
+    const { status, values } = await client.response()
+    assert.deepEqual([status, values('Connection')], [503, ['close']])
+    await client.send(smuggled.padEnd(100)).catch(() => undefined)
+    assert.equal((await client.rest()).length, 0)
+    assert.equal(busy.app.requests.length, 1)
+  })
+
   test('pipelined requests are answered in their order', async () => {
     const last = 'GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
     const came = await exchange(stage.gateway.port, `${slow}GET /second HTTP/1.1\r\nHost: x\r\n\r\n${last}`)

@@ -28,7 +28,7 @@ const mistakes: readonly [find: string, put: string][] = [
     'version: 1',
     `version: 1\ncaches: { default: { backend: redis, url: "redis://:${secret('cache')}@h:x/", password: ${secret('password')} } }`,
   ],
-  ['version: 1', `version: 1\nnonsense: ${secret('nonsense')}\nlogin: { url: "https://u:${secret('login')}@h/" }`],
+  ['version: 1', `version: 1\napi_secret: ${secret('nonsense')}\nlogin: { url: "https://u:${secret('login')}@h/" }`],
   ['"${SIGNING}"', '"${NOBODY_HAS_SET_THIS}"'],
   ['config/signing.key', 'config/no-such.key'],
   ['routes:', `routes: [{ id: a, headers: { request: { X-A: "${secret('header')}\\u0001" } } }\nx:`],
