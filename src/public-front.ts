@@ -1,5 +1,6 @@
 import { fingerprint } from './config/fingerprint.ts'
-import type { ListenConfig, PublicListenConfig, TlsConfig } from './config/listen-config.ts'
+import type { PublicListenConfig, TlsConfig } from './config/listen-config.ts'
+import { addressKeys } from './lib/listening.ts'
 import type { ConnectionLimit } from './server/connection-limit.ts'
 import { type Door, openDoor } from './server/door.ts'
 import type { TlsParts } from './server/http-front.ts'
@@ -158,15 +159,4 @@ export class PublicFront implements AsyncDisposable {
     this.#leaving.delete(stand)
     await stand.closing.disposeAsync()
   }
-}
-
-/** Entries by what tells them apart from one configuration to the next: an address, and which one of the same it is (port 0). */
-export function addressKeys<L extends ListenConfig>(listens: readonly L[]): ReadonlyMap<string, L> {
-  const keyed = new Map<string, L>()
-  for (const listen of listens) {
-    let count = 1
-    while (keyed.has(`${listen.text}#${count}`)) count += 1
-    keyed.set(`${listen.text}#${count}`, listen)
-  }
-  return keyed
 }

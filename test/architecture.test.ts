@@ -31,7 +31,6 @@ const wiring: ReadonlySet<string> = new Set([
   'gateway.ts',
   'generation.ts',
   'public-front.ts',
-  'operator-front.ts',
   'operator-sessions.ts',
   'operator-views.ts',
   'gateway-operations.ts',

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { isIP } from 'node:net'
 import { addressText, type ListenAddress, listenOn } from '../lib/listening.ts'
 import { createSingleFlight } from '../lib/single-flight.ts'
@@ -24,6 +24,11 @@ export interface OperatorListener extends AsyncDisposable {
   readonly address: string
   /** From now on it serves what is below `/api`; undefined: nothing is there. */
   useApi(api: AdminApi | undefined): void
+  /**
+   * Takes nobody any more, and ends the streams; who waits for an answer gets it, for he may have asked for this very
+   * change. Resolves when the last connection is closed, after `IDLE_MS` at the latest.
+   */
+  leave(): Promise<void>
 }
 
 /**
@@ -54,11 +59,15 @@ export async function openOperatorListener(options: OperatorListenerOptions): Pr
       api?.close()
       api = next
     },
-    async [Symbol.asyncDispose]() {
+    leave() {
       api?.close()
-      const closed = new Promise((resolve) => server.close(resolve))
+      return emptied(server)
+    },
+    [Symbol.asyncDispose]() {
+      api?.close()
+      const closed = emptied(server)
       server.closeAllConnections()
-      await closed
+      return closed
     },
   }
 
@@ -94,6 +103,13 @@ export async function openOperatorListener(options: OperatorListenerOptions): Pr
         return plain(404, '/metrics, /livez and /readyz are here\n')
     }
   }
+}
+
+/** Takes nobody any more; resolves when the last connection is closed. */
+async function emptied(server: Server): Promise<void> {
+  const cut = setTimeout(() => server.closeAllConnections(), IDLE_MS)
+  await new Promise((resolve) => server.close(resolve))
+  clearTimeout(cut)
 }
 
 function isForApi({ url = '' }: IncomingMessage): boolean {

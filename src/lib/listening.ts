@@ -37,3 +37,14 @@ async function removeDeadSocket(path: string): Promise<void> {
 function tcpOptions({ host, port }: Extract<ListenAddress, { kind: 'tcp' }>): { port: number; host?: string } {
   return host === undefined ? { port } : { port, host }
 }
+
+/** Entries of a configuration by what tells them apart from one configuration to the next: an address, and which one of the same it is (port 0). */
+export function addressKeys<L extends { readonly text: string }>(listens: readonly L[]): ReadonlyMap<string, L> {
+  const keyed = new Map<string, L>()
+  for (const listen of listens) {
+    let count = 1
+    while (keyed.has(`${listen.text}#${count}`)) count += 1
+    keyed.set(`${listen.text}#${count}`, listen)
+  }
+  return keyed
+}

@@ -177,3 +177,21 @@ test('closing does not wait for connections that are kept open', async () => {
   await listener[Symbol.asyncDispose]()
   await closed
 })
+
+test('who waits for an answer when the listener leaves gets it, and nobody after him', async () => {
+  const asked = Promise.withResolvers<void>()
+  const ready = Promise.withResolvers<{ isReady: boolean; checks: Record<string, string> }>()
+  await using listener = await open({
+    isReady() {
+      asked.resolve()
+      return ready.promise
+    },
+  })
+  const answer = ask(listener.address, '/readyz')
+  await asked.promise
+  const left = listener.leave()
+  await assert.rejects(ask(listener.address, '/livez'), { code: 'ECONNREFUSED' })
+  ready.resolve({ isReady: true, checks: {} })
+  assert.equal((await answer).status, 200)
+  await left
+})

@@ -1,11 +1,21 @@
-import { type AdminApi, createAdminApi } from './admin/api.ts'
-import type { Operations } from './admin/operations.ts'
-import { type OperatorListener, openOperatorListener, type ReadyReport } from './admin/operator-listener.ts'
-import type { Config } from './config/config.ts'
-import type { ListenAddress } from './lib/listening.ts'
-import { failureFields } from './observe/failure.ts'
-import type { Log } from './observe/log.ts'
-import { addressKeys } from './public-front.ts'
+import { addressKeys, type ListenAddress } from '../lib/listening.ts'
+import { failureFields } from '../observe/failure.ts'
+import type { Log } from '../observe/log.ts'
+import { type AdminApi, createAdminApi } from './api.ts'
+import type { Operations } from './operations.ts'
+import { type OperatorListener, openOperatorListener, type ReadyReport } from './operator-listener.ts'
+
+interface Place {
+  readonly listen: { readonly address: ListenAddress; readonly text: string }
+}
+
+/** What it acts on of a configuration. */
+export interface OperatorPlaces {
+  /** Everything is there; `/api` where there is a token. `undefined` = nowhere. */
+  readonly admin: (Place & { readonly token: { reveal(): string } | undefined }) | undefined
+  /** The same without `/api`. */
+  readonly probes: Place | undefined
+}
 
 /** What an operator is told, and what he may do. */
 export interface OperatorSources {
@@ -18,14 +28,16 @@ export interface OperatorSources {
 
 /** The operator's listeners of another configuration, those of the present one among them where it has the same. */
 export interface PreparedOperators extends AsyncDisposable {
-  /** Now they are in force, and those that it does not have are closed. */
+  /** Now they are in force, and those that it does not have take nobody any more. */
   commit(): void
 }
 
-/** The operator's listeners: that of `admin`, and that of `probes`. */
+/** The operator's listeners, that of `admin` and that of `probes`: of one process its own, of several workers their supervisor's. */
 export class OperatorFront implements AsyncDisposable {
   readonly #sources: OperatorSources
   #open: ReadonlyMap<string, OperatorListener> = new Map()
+  /** Those that no configuration has any more, and whose last answer is on its way. */
+  readonly #leaving = new Set<OperatorListener>()
 
   constructor(sources: OperatorSources) {
     this.#sources = sources
@@ -37,7 +49,7 @@ export class OperatorFront implements AsyncDisposable {
   }
 
   /** @throws {Error} the system's, when an address cannot be had. */
-  async prepare({ admin, probes }: Config): Promise<PreparedOperators> {
+  async prepare({ admin, probes }: OperatorPlaces): Promise<PreparedOperators> {
     await using stack = new AsyncDisposableStack()
     const wanted = new Map<string, OperatorListener>()
     const listens = [admin?.listen, probes?.listen].filter((listen) => listen !== undefined)
@@ -54,7 +66,7 @@ export class OperatorFront implements AsyncDisposable {
         const before = this.#open
         this.#open = wanted
         for (const [key, listener] of wanted) listener.useApi(key === adminKey ? api : undefined)
-        for (const [key, listener] of before) if (!wanted.has(key)) void listener[Symbol.asyncDispose]()
+        for (const [key, listener] of before) if (!wanted.has(key)) void this.#leave(listener)
       },
       [Symbol.asyncDispose]: () => opened.disposeAsync(),
     }
@@ -77,7 +89,13 @@ export class OperatorFront implements AsyncDisposable {
     })
   }
 
+  async #leave(listener: OperatorListener): Promise<void> {
+    this.#leaving.add(listener)
+    await listener.leave()
+    this.#leaving.delete(listener)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#open.values()].map((listener) => listener[Symbol.asyncDispose]()))
+    await Promise.all([...this.#open.values(), ...this.#leaving].map((listener) => listener[Symbol.asyncDispose]()))
   }
 }
