@@ -1,8 +1,8 @@
 import { OperationRefused, type Operations } from './admin/operations.ts'
-import type { Overview, ReloadView } from './admin/views.ts'
+import type { Overview } from './admin/views.ts'
 import type { Config } from './config/config.ts'
 import { publicHash } from './config/fingerprint.ts'
-import type { ReloadOutcome } from './config/reloading.ts'
+import type { ConfigSource } from './config/reloading.ts'
 import { explainWith } from './explanation.ts'
 import type { Generation } from './generation.ts'
 import { OperatorSessions } from './operator-sessions.ts'
@@ -22,12 +22,6 @@ export interface GatewayState {
   readonly watchRequests: Operations['watchRequests']
   /** The file that the configuration comes from: a moment after the listeners are open, somebody follows it. */
   readonly source: () => Promise<ConfigSource>
-}
-
-export interface ConfigSource {
-  readonly path: string
-  readonly read: () => Promise<{ readonly config: Config }>
-  readonly reload: () => Promise<ReloadOutcome>
 }
 
 export interface GatewayOperations extends Operations, AsyncDisposable {}
@@ -58,12 +52,11 @@ export function createGatewayOperations(state: GatewayState): GatewayOperations 
     upstreams: () => upstreamViews(current()),
     setDrained: ({ upstream, server }, isDrained) =>
       current().upstreams.get(upstream)?.setDrained(server, isDrained) ?? false,
-    configuration: async () => configurationViewOf(current().config, await state.source()),
-    reload: () => reload(state),
     keys: () => keyViews(current().config),
     store: ({ isCounted }) => storeView(current(), isCounted ? sessions : undefined),
     clearExpired: () => clearExpired(current()),
     watchRequests: state.watchRequests,
+    ...createFileOperations(() => current().config, state.source),
     [Symbol.asyncDispose]: () => sessions[Symbol.asyncDispose](),
   }
 }
@@ -123,9 +116,17 @@ async function clearExpired({ sessions: { parts } }: Generation): Promise<number
   return cleared
 }
 
-async function reload(state: GatewayState): Promise<ReloadView> {
-  const source = await state.source()
-  const outcome = await source.reload()
-  const problems = outcome.isTaken ? [] : problemViews(outcome.error)
-  return { taken: outcome.isTaken, hash: publicHash(state.current().config), problems }
+/** What is asked of the configuration and its file: of one process, or of the supervisor of several. */
+export function createFileOperations(
+  inForce: () => Config,
+  source: () => Promise<ConfigSource>,
+): Pick<Operations, 'configuration' | 'reload'> {
+  return {
+    configuration: async () => configurationViewOf(inForce(), await source()),
+    async reload() {
+      const outcome = await (await source()).reload()
+      const problems = outcome.isTaken ? [] : problemViews(outcome.error)
+      return { taken: outcome.isTaken, hash: publicHash(inForce()), problems }
+    },
+  }
 }

@@ -1,11 +1,19 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Operations } from './admin/operations.ts'
 import { OperatorFront } from './admin/operator-front.ts'
 import type { ReadyReport } from './admin/operator-listener.ts'
 import type { Config } from './config/config.ts'
 import { publicHash } from './config/fingerprint.ts'
-import { logWarnings, openReloader, type ReadConfig, type Reloader, type ReloadParts } from './config/reloading.ts'
+import {
+  type ConfigSource,
+  logWarnings,
+  openReloader,
+  type ReadConfig,
+  type Reloader,
+  type ReloadParts,
+} from './config/reloading.ts'
 import { ConfigSnapshot } from './config/snapshot.ts'
-import { type ConfigSource, createGatewayOperations, type GatewayOperations } from './gateway-operations.ts'
+import { createGatewayOperations, type GatewayOperations } from './gateway-operations.ts'
 import { type Generation, type House, openGeneration } from './generation.ts'
 import { createChunkMeter } from './lib/chunk-memory.ts'
 import { systemClock } from './lib/clock.ts'
@@ -20,6 +28,7 @@ import { createRequestTail } from './observe/request-tail.ts'
 import { PublicFront } from './public-front.ts'
 import { createTunnels } from './server/tunnels.ts'
 import { certificateNames, createTlsOpener, createUpstreamCertificateWatch } from './tls-parts.ts'
+import { type DrainedServer, drainedServers, drainServers } from './upstream-parts.ts'
 
 export interface GatewayOptions {
   /** Logged once the gateway listens. */
@@ -34,6 +43,8 @@ export interface WorkerPlace {
   readonly keepsHouse: boolean
   /** Of 32 bytes: what seals TLS session tickets. */
   readonly ticketSecret: Uint8Array
+  /** Servers that the operator had taken out when it was started. */
+  readonly drained: readonly DrainedServer[]
 }
 
 /** A gateway that serves. Disposing ends it at once; `drain` first lets it end politely. */
@@ -43,6 +54,8 @@ export interface Gateway extends AsyncDisposable {
   /** Where it listens for its operator; undefined with `admin: off`. */
   readonly operatorAddress: string | undefined
   readonly log: OpenLog
+  /** What the operator can learn and do, for whoever he asks. */
+  readonly operations: Operations
   /**
    * Builds another configuration whole, beside the one in force. One at a time.
    *
@@ -97,11 +110,11 @@ export async function openGateway(config: Config, options: GatewayOptions): Prom
 
 class RunningGateway implements Gateway {
   readonly log: OpenLog
+  readonly operations: GatewayOperations
   readonly #house: House
   readonly #place: WorkerPlace | undefined
   readonly #public: PublicFront
   readonly #operators: OperatorFront
-  readonly #operations: GatewayOperations
   /** Who asks for it in the moment before somebody follows the file waits for that. */
   readonly #source = Promise.withResolvers<ConfigSource>()
   #generation: Generation | undefined
@@ -144,7 +157,7 @@ class RunningGateway implements Gateway {
       isTrusted: (address) => this.#current.isTrusted(address),
       connections: this.#house.limits.connections,
     })
-    this.#operations = createGatewayOperations({
+    this.operations = createGatewayOperations({
       version,
       startedAt: systemClock(),
       current: () => this.#current,
@@ -156,7 +169,7 @@ class RunningGateway implements Gateway {
     this.#operators = new OperatorFront({
       metrics: () => metrics.text(),
       isReady: () => this.readiness(),
-      operations: this.#operations,
+      operations: this.operations,
       version,
       log,
     })
@@ -182,6 +195,7 @@ class RunningGateway implements Gateway {
       commit: () => {
         opened.move()
         const before = this.#generation
+        drainServers(generation.upstreams, before ? drainedServers(before.upstreams) : (this.#place?.drained ?? []))
         this.#generation = generation
         operators.commit()
         front.commit(generation.handlersFor, config.shutdown.drainMs)
@@ -239,7 +253,7 @@ class RunningGateway implements Gateway {
     this.cut()
     await this.#public[Symbol.asyncDispose]()
     await this.#operators[Symbol.asyncDispose]()
-    await this.#operations[Symbol.asyncDispose]()
+    await this.operations[Symbol.asyncDispose]()
     const generations = [...this.#leaving, this.#generation].filter((generation) => generation !== undefined)
     for (const generation of generations) await generation[Symbol.asyncDispose]()
     this.#house.limits[Symbol.dispose]()

@@ -48,7 +48,9 @@ process.exitCode = await runProgram(args, {
   openGateway: async (config, options) => (await gateway()).openGateway(config, options),
   async openFleet(config, options) {
     const { openFleet } = await import('./workers/fleet.ts')
-    return await openFleet({ config, ...options }, { fork: createClusterFork(program) })
+    const { createFileOperations } = await import('./gateway-operations.ts')
+    const parts = { fork: createClusterFork(program), fileOperations: createFileOperations }
+    return await openFleet({ config, ...options }, parts)
   },
   readGeneratedSigningKey: async () => (await sessionParts()).readGeneratedSigningKey(),
   explain: async (config, question) => (await import('./explanation.ts')).explainRequest(config, question),

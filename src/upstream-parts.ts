@@ -52,6 +52,29 @@ async function openWatched(
   return { ...opened, [Symbol.asyncDispose]: () => closing.disposeAsync() }
 }
 
+/** A server that its operator has taken out, by the names that the list of upstreams has. */
+export interface DrainedServer {
+  readonly upstream: string
+  readonly server: string
+}
+
+export function drainedServers(upstreams: ReadonlyMap<string, Upstream>): DrainedServer[] {
+  return [...upstreams.values()].flatMap((upstream) =>
+    upstream
+      .servers()
+      .filter(({ isDrained }) => isDrained)
+      .map(({ server }) => ({ upstream: upstream.name, server })),
+  )
+}
+
+/** What was taken out under another configuration stays so under this one, however else its upstream has changed. */
+export function drainServers(
+  upstreams: ReadonlyMap<string, Pick<Upstream, 'setDrained'>>,
+  drained: readonly DrainedServer[],
+): void {
+  for (const { upstream, server } of drained) upstreams.get(upstream)?.setDrained(server, true)
+}
+
 /** The upstreams by name, for somebody who is not going to ask them: no server is checked, no certificate is read. */
 export function nameUpstreams(config: Config): ReadonlyMap<string, Upstream> {
   return new Map([...config.upstreams].map(([name, upstream]) => [name, openOne(upstream)]))

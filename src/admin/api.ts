@@ -156,12 +156,15 @@ class Api {
       if (response.writableLength > MAX_WAITING_BYTES) leftOut += 1
       else response.write(text)
     }
-    const stop = this.#options.operations.watchRequests((line) => {
+    const onLine = (line: string): void => {
       if (leftOut > 0 && response.writableLength === 0) {
         response.write(`event: left_out\ndata: {"count":${leftOut}}\n\n`)
         leftOut = 0
       }
       send(`event: request\ndata: ${line}\n\n`)
+    }
+    const stop = this.#options.operations.watchRequests(onLine, (count) => {
+      leftOut += count
     })
     const heartbeat = setInterval(() => send(': \n\n'), HEARTBEAT_MS).unref()
     const { socket } = request

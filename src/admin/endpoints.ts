@@ -145,8 +145,9 @@ export const endpoints: readonly Endpoint[] = [
       input: serverInput,
       output: drainView,
       audited: isDrained ? 'admin_drain' : 'admin_resume',
-      run(operations, place) {
-        return operations.setDrained(place, isDrained) ? { server: place.server, drained: isDrained } : undefined
+      async run(operations, place) {
+        const isThere = await operations.setDrained(place, isDrained)
+        return isThere ? { server: place.server, drained: isDrained } : undefined
       },
     }),
   ),

@@ -18,10 +18,12 @@ export type SessionQuery =
   | { readonly kind: 'user'; readonly user: string }
   | { readonly kind: 'value'; readonly path: readonly string[]; readonly value: unknown }
 
+type Soon<T> = T | Promise<T>
+
 /** What the operator can learn and do; asked by the API, the page and the command line. */
 export interface Operations {
   overview(): Promise<Overview>
-  routes(): readonly RouteView[]
+  routes(): Soon<readonly RouteView[]>
   /** @throws {OperationRefused} when there is no such session. */
   explain(question: { method: string; url: string; session: string | undefined }): Promise<ExplanationView>
   /** The first page, or the one that a cursor stands for. @throws {OperationRefused} */
@@ -33,20 +35,32 @@ export interface Operations {
   showSession(id: string): Promise<SessionView | undefined>
   /** @throws {OperationRefused} where nothing can be revoked. */
   revokeSessions(which: SessionQuery | { readonly kind: 'ids'; readonly ids: readonly string[] }): Promise<Revocation>
-  upstreams(): readonly UpstreamView[]
-  /** A drained server gets no new requests. @returns false if there is no such server. */
-  setDrained(place: { upstream: string; server: string }, isDrained: boolean): boolean
+  upstreams(): Soon<readonly UpstreamView[]>
+  /**
+   * A drained server gets no new requests. @returns false if there is no such server.
+   *
+   * @throws {OperationRefused} where it could not be said to every worker; the message names those.
+   */
+  setDrained(place: { upstream: string; server: string }, isDrained: boolean): Soon<boolean>
   configuration(): Promise<ConfigurationView>
   reload(): Promise<ReloadView>
-  keys(): readonly KeyView[]
+  keys(): Soon<readonly KeyView[]>
   store(options: { isCounted: boolean }): Promise<StoreView>
   /** Deletes what has expired, now. */
   clearExpired(): Promise<number>
-  /** Tells of each request from now on, as its line in the access log has it; returns the way to stop. */
-  watchRequests(listener: (line: string) => void): () => void
+  /**
+   * Tells of each request from now on, as its line in the access log has it, and of how many it has no line for want of
+   * room; returns the way to stop.
+   */
+  watchRequests(listener: (line: string) => void, onLeftOut?: (count: number) => void): () => void
 }
 
 /** What was asked cannot be done; the message says why, and goes to the operator. */
 export class OperationRefused extends Error {
   override readonly name = 'OperationRefused'
+}
+
+/** It failed elsewhere, and the log has been told there. */
+export class OperationFailed extends Error {
+  override readonly name = 'OperationFailed'
 }

@@ -2,7 +2,7 @@ import { addressKeys, type ListenAddress } from '../lib/listening.ts'
 import { failureFields } from '../observe/failure.ts'
 import type { Log } from '../observe/log.ts'
 import { type AdminApi, createAdminApi } from './api.ts'
-import type { Operations } from './operations.ts'
+import { OperationFailed, type Operations } from './operations.ts'
 import { type OperatorListener, openOperatorListener, type ReadyReport } from './operator-listener.ts'
 
 interface Place {
@@ -85,7 +85,9 @@ export class OperatorFront implements AsyncDisposable {
       version,
       onAudit: ({ event, peer, outcome, asked }) =>
         log.info('audit', { event, 'network.peer.address': peer, outcome, asked, actor: 'admin.token' }),
-      onFailure: (error) => log.error('an operator’s request failed', failureFields(error)),
+      onFailure(error) {
+        if (!(error instanceof OperationFailed)) log.error('an operator’s request failed', failureFields(error))
+      },
     })
   }
 

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { isIP } from 'node:net'
 import { addressText, type ListenAddress, listenOn } from '../lib/listening.ts'
 import { createSingleFlight } from '../lib/single-flight.ts'
@@ -46,10 +46,7 @@ interface OperatorAnswer {
 /** The operator's listener: `/metrics`, `/livez`, `/readyz`, which change nothing and answer GET and HEAD only, and `/api`. */
 export async function openOperatorListener(options: OperatorListenerOptions): Promise<OperatorListener> {
   let api: AdminApi | undefined
-  const server = createServer({ maxHeaderSize: 8 * 1024, requestTimeout: 10_000 }, (request, response) => {
-    void serve(request, response)
-  })
-  server.setTimeout(IDLE_MS)
+  const server = createOperatorServer((request, response) => void serve(request, response))
   // To write the text takes milliseconds in which nothing else happens: who asks meanwhile shares the next one.
   const scrape = createSingleFlight(options.metrics)
   await listenOn(server, options.address)
@@ -103,6 +100,17 @@ export async function openOperatorListener(options: OperatorListenerOptions): Pr
         return plain(404, '/metrics, /livez and /readyz are here\n')
     }
   }
+}
+
+function createOperatorServer(serve: RequestListener): Server {
+  const server = createServer({ maxHeaderSize: 8 * 1024, requestTimeout: 10_000 }, (request, response) => {
+    // A connection that is kept after its answer would be served on by a listener that is closed.
+    response.once('finish', () => {
+      if (!server.listening) server.closeIdleConnections()
+    })
+    serve(request, response)
+  })
+  return server.setTimeout(IDLE_MS)
 }
 
 /** Takes nobody any more; resolves when the last connection is closed. */

@@ -14,6 +14,18 @@ export const overviewView = z.strictObject({
   listen: z.array(z.string()),
   ready: z.boolean(),
   checks: z.record(z.string(), z.string()),
+  workers: z
+    .array(
+      z.strictObject({
+        worker: z.number().describe('As in the log'),
+        pid: z.number(),
+        version: z.string(),
+        uptime_seconds: z.number(),
+        ready: z.boolean(),
+      }),
+    )
+    .optional()
+    .describe('Those that serve, where there are several'),
 })
 
 export const routeView = z.strictObject({
@@ -71,7 +83,13 @@ export const upstreamView = z.strictObject({
   balance: z.string(),
   connections: z.strictObject({ active: z.number(), idle: z.number(), pending: z.number() }),
   servers: z.array(
-    z.strictObject({ server: z.string(), up: z.boolean(), drained: z.boolean(), ejections: z.number() }),
+    z.strictObject({
+      server: z.string(),
+      up: z.boolean().describe('In all workers'),
+      drained: z.boolean().describe('In all workers'),
+      ejections: z.number(),
+      not_drained_in: z.array(z.number()).optional().describe('Pids of the workers, where it is drained in others'),
+    }),
   ),
 })
 

@@ -14,7 +14,6 @@ import { withoutCredentials } from './sensitivity.ts'
 import { MAX_FILE_BYTES, readSource, type Source, withoutExtensions } from './source.ts'
 import { substitute } from './substitution.ts'
 import { treeAt } from './tree.ts'
-import { withoutEffect } from './unsupported.ts'
 import { type Validated, validate } from './validation.ts'
 
 export interface LoadOptions {
@@ -90,7 +89,6 @@ function crossCheck(
     warn: (path, remark) => findings.push({ severity: 'warning', path: originOf(path), ...remark }),
   }
   for (const check of about.checks) check(context)
-  for (const { find, remark } of withoutEffect) for (const path of find(file)) context.warn(path, remark)
   return findings
 }
 

@@ -29,6 +29,14 @@ export interface ReloadParts {
 /** `error` is why the one before stays. */
 export type ReloadOutcome = { readonly isTaken: true } | { readonly isTaken: false; readonly error: unknown }
 
+/** Where the configuration comes from, as it is asked for what stands there now, and to take it. */
+export interface ConfigSource {
+  readonly path: string
+  /** @throws {ConfigError} */
+  readonly read: () => Promise<{ readonly config: Config }>
+  readonly reload: () => Promise<ReloadOutcome>
+}
+
 /** Takes changed configurations. Disposing waits for the one that is being taken. */
 export interface Reloader extends AsyncDisposable {
   /** Reads the configuration again, even if nothing has changed; resolves when it is in force, or refused. Never rejects. */

@@ -1,4 +1,3 @@
-import type { Config } from '../config/config.ts'
 import type { FileSnapshot } from '../config/snapshot.ts'
 import { answers } from './messages.ts'
 import type { WorkerProcess } from './worker-process.ts'
@@ -44,16 +43,5 @@ export async function agreeOn(
       )
       return all.filter((worker) => worker !== undefined)
     },
-  }
-}
-
-type Places = Pick<Config, 'workers' | 'admin' | 'probes'>
-
-/** What the supervisor itself is built on. @throws {Error} with the reason. */
-export function refuseWhatNeedsRestart(before: Places, next: Places): void {
-  if (next.workers === 1) throw new Error('workers: 1 is one process without a supervisor, which needs a restart')
-  const texts = ({ admin, probes }: Places): string => [admin?.listen.text, probes?.listen.text].join()
-  if (texts(next) !== texts(before)) {
-    throw new Error('with several workers, another address in admin or probes needs a restart')
   }
 }

@@ -1,25 +1,33 @@
+import type { Operations } from '../admin/operations.ts'
 import type { Config } from '../config/config.ts'
+import type { ConfigSource } from '../config/reloading.ts'
 import type { FileSnapshot } from '../config/snapshot.ts'
 import type { Sink } from '../observe/sink.ts'
 import type { Fork } from './forking.ts'
 import type { RestartSchedule } from './restart-schedule.ts'
 import type { WorkerTimes } from './worker-process.ts'
 
-/** A configuration as far as a supervisor acts on it, and as its workers are given it. */
+/** A configuration, and as its workers are given it. */
 export interface FleetConfig {
-  readonly config: Pick<Config, 'workers' | 'admin' | 'probes' | 'shutdown' | 'logging'>
+  readonly config: Config
   /** The YAML's path, a name among `files`. */
   readonly path: string
   readonly files: FileSnapshot
 }
 
 export interface FleetOptions extends FleetConfig {
+  readonly version: string
   /** Logged once the workers listen. */
   readonly warnings: readonly { readonly message: string; readonly file: string; readonly line?: number }[]
 }
 
 export interface FleetParts {
   readonly fork: Fork
+  /** What the operator asks of the configuration in force, and of where it comes from. */
+  readonly fileOperations: (
+    inForce: () => Config,
+    source: () => Promise<ConfigSource>,
+  ) => Pick<Operations, 'configuration' | 'reload'>
   /** Default: that of stdout, and a log on it. */
   readonly sink?: Sink
   readonly schedule?: RestartSchedule

@@ -1,18 +1,19 @@
 import { randomBytes } from 'node:crypto'
-import type { OperatorListener } from '../admin/operator-listener.ts'
 import { logWarnings, openReloader, type ReadConfig, type Reloader, type ReloadParts } from '../config/reloading.ts'
+import { ConfigSnapshot } from '../config/snapshot.ts'
 import { explainRuntime } from '../lib/runtime-floor.ts'
 import { createTurns } from '../lib/turns.ts'
 import { type OpenLog, openLog } from '../observe/log.ts'
 import { openSink, type Sink } from '../observe/sink.ts'
 import { createSupervisorMetrics, type RestartReason, type SupervisorMetrics } from '../observe/supervisor-metrics.ts'
-import { agreeOn, refuseWhatNeedsRestart } from './agreement.ts'
+import { agreeOn } from './agreement.ts'
 import type { FleetConfig, FleetOptions, FleetParts } from './fleet-options.ts'
 import { relayLines } from './log-relay.ts'
 import type { WorkerListener } from './messages.ts'
 import { createMetricSums, type MetricSums } from './metric-sums.ts'
-import { openOperators } from './operators.ts'
+import { OperatorDesk } from './operator-desk.ts'
 import { createRestartSchedule, type RestartSchedule } from './restart-schedule.ts'
+import { type Lost, newSlot, type Slot } from './slot.ts'
 import { defaultWorkerTimes, WorkerProcess } from './worker-process.ts'
 
 /** Several workers that serve. Disposing ends them at once; `drain` first lets them end politely. */
@@ -46,13 +47,6 @@ const CUT_MS = 1_000
 /** How many lines may wait, in characters. */
 const MAX_WAITING = 4 * 1024 * 1024
 
-interface Slot {
-  readonly number: number
-  worker: WorkerProcess | undefined
-  /** Until the replacement of one that has died. */
-  timer: NodeJS.Timeout | undefined
-}
-
 /** Starts the workers. @throws {Error} with the words of the first that cannot start; then none is left. */
 export async function openFleet(options: FleetOptions, parts: FleetParts): Promise<Fleet> {
   const fleet = new Supervisor(options, parts)
@@ -83,7 +77,7 @@ class Supervisor implements Fleet {
   readonly #inTurn = createTurns()
   #rolling: Promise<void> | undefined
   #listeners: readonly WorkerListener[] = []
-  #operators: readonly OperatorListener[] = []
+  readonly #desk: OperatorDesk
   #isAnnounced = false
 
   constructor(options: FleetOptions, parts: FleetParts) {
@@ -95,6 +89,25 @@ class Supervisor implements Fleet {
     const counts = () => ({ up: this.#serving.length, configured: this.#slots.length })
     this.#metrics = createSupervisorMetrics(counts)
     this.#sums = createMetricSums(() => this.#metrics.families())
+    this.#desk = this.#stack.use(this.#createDesk(options.version))
+  }
+
+  #createDesk(version: string): OperatorDesk {
+    return new OperatorDesk({
+      version,
+      config: () => this.#current.config,
+      addresses: () => this.addresses,
+      inTurn: this.#inTurn,
+      fileOperations: this.#parts.fileOperations,
+      metrics: () => this.#sums.text(),
+      log: this.#log,
+      crew: {
+        serving: () => this.#slots.flatMap(({ number, worker }) => (worker === undefined ? [] : [{ number, worker }])),
+        listening: () => [...this.#all].filter(({ isListening }) => isListening),
+        configured: () => this.#slots.length,
+        isDraining: () => this.#state !== 'open',
+      },
+    })
   }
 
   get addresses(): readonly string[] {
@@ -102,7 +115,7 @@ class Supervisor implements Fleet {
   }
 
   get operatorAddress(): string | undefined {
-    return this.#operators[0]?.address
+    return this.#current.config.admin === undefined ? undefined : this.#desk.addresses[0]
   }
 
   get #serving(): readonly WorkerProcess[] {
@@ -116,13 +129,8 @@ class Supervisor implements Fleet {
     // First alone: what is wrong is told once, and files that are made at the first start are made once.
     if (first !== undefined) this.#listeners = await this.#fill(first.slot, first.worker)
     await Promise.all(others.map(({ slot, worker }) => this.#fill(slot, worker)))
-    const operated = {
-      metrics: () => this.#sums.text(),
-      workers: () => this.#serving,
-      configured: () => this.#slots.length,
-      isDraining: () => this.#state !== 'open',
-    }
-    this.#operators = await openOperators(config, { stack: this.#stack, operated })
+    const prepared = await this.#desk.prepare(config)
+    prepared.commit()
     this.#announce(warnings)
   }
 
@@ -130,7 +138,7 @@ class Supervisor implements Fleet {
   #announce(warnings: FleetOptions['warnings']): void {
     const log = this.#log
     for (const { address, isTls } of this.#listeners) log.info('listening', { address, tls: isTls || undefined })
-    for (const { address } of this.#operators) log.info('operator listening', { address })
+    for (const address of this.#desk.addresses) log.info('operator listening', { address })
     for (const slot of this.#slots) this.#tellStart(slot)
     this.#isAnnounced = true
     this.#metrics.reloads.ended(true)
@@ -153,7 +161,8 @@ class Supervisor implements Fleet {
 
   /** A process that waits for the word to start. */
   #fork(slot: Slot): WorkerProcess {
-    const worker = new WorkerProcess(this.#parts.fork(), { ...defaultWorkerTimes, ...this.#parts.times })
+    const times = { ...defaultWorkerTimes, ...this.#parts.times }
+    const worker = new WorkerProcess(this.#parts.fork(), times, (batch) => this.#desk.takeRequests(batch))
     this.#all.add(worker)
     this.#sums.add(worker)
     // Before that, its lines wait in the pipe: the first line is ours.
@@ -167,14 +176,14 @@ class Supervisor implements Fleet {
 
   async #start({ number }: Slot, worker: WorkerProcess): Promise<readonly WorkerListener[]> {
     const { path, files } = this.#current
-    const part = { keepsHouse: number === 0, ticketSecret: this.#ticketSecret }
+    const part = { keepsHouse: number === 0, ticketSecret: this.#ticketSecret, drained: this.#desk.drained }
     const listeners = await worker.start({ kind: 'start', path, files, ...part })
+    this.#desk.join(worker)
     // Nobody has told it that everything ends.
     if (this.#state !== 'open') worker.kill()
     return listeners
   }
 
-  /** A worker has ended that nobody has told to. */
   #lost(slot: Slot, { worker, servedMs, isStalled, code, signal }: Lost): void {
     slot.worker = undefined
     if (this.#state !== 'open') return
@@ -247,15 +256,18 @@ class Supervisor implements Fleet {
     await worker.endWithin(this.#current.config.shutdown.drainMs + GRACE_MS)
   }
 
-  followConfig(first: ReadConfig, read: ReloadParts['read']): Promise<Reloader> {
+  async followConfig(first: ReadConfig, read: ReloadParts['read']): Promise<Reloader> {
     const { path } = this.#current
-    return openReloader({
+    const reloader = await openReloader({
       first,
       read,
       log: this.#log,
       apply: ({ config, snapshot }) => this.apply({ config, path, files: snapshot.pack() }),
       onEnd: (isSuccess) => this.#metrics.reloads.ended(isSuccess),
     })
+    const [file = path] = first.snapshot.files.keys()
+    this.#desk.follow({ path: file, read: () => read(new ConfigSnapshot()), reload: () => reloader.reload() })
+    return reloader
   }
 
   async apply(next: FleetConfig): Promise<void> {
@@ -264,9 +276,12 @@ class Supervisor implements Fleet {
 
   async #apply(next: FleetConfig): Promise<void> {
     if (this.#state !== 'open') throw new Error('the gateway is shutting down')
-    refuseWhatNeedsRestart(this.#current.config, next.config)
+    if (next.config.workers === 1)
+      throw new Error('workers: 1 is one process without a supervisor, and needs a restart')
+    await using operators = await this.#desk.prepare(next.config)
     const agreement = await agreeOn(this.#serving, next)
     this.#current = next
+    operators.commit()
     this.#log.setLevel(next.config.logging.level)
     for (const worker of await agreement.commit()) {
       this.#log.error('worker did not take the configuration, it is replaced', { pid: worker.pid })
@@ -322,18 +337,6 @@ class Supervisor implements Fleet {
     await Promise.all(left.map((worker) => worker.endWithin(CUT_MS)))
     await this.#stack.disposeAsync()
   }
-}
-
-interface Lost {
-  readonly worker: WorkerProcess
-  readonly servedMs: number
-  readonly isStalled: boolean
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-}
-
-function newSlot(number: number): Slot {
-  return { number, worker: undefined, timer: undefined }
 }
 
 function messageOf(error: unknown): string {

@@ -1,15 +1,18 @@
 import { z } from 'zod'
 import type { FileSnapshot } from '../config/snapshot.ts'
 import type { MetricFamily } from '../observe/metric-families.ts'
+import { operation, type ServerPlace, serverPlace } from './operation-messages.ts'
 
 /**
  * What supervisor and workers say to each other, as JSON. A rolling restart may start the workers of another version:
  * what changes here in a way that the other side would not understand needs a new number.
  */
-export const PROTOCOL = 1
+export const PROTOCOL = 2
 
 const files: z.ZodType<FileSnapshot> = z.array(z.tuple([z.string(), z.string()]))
 const id = z.number()
+const drained: z.ZodType<readonly ServerPlace[]> = z.array(serverPlace)
+const lines: z.ZodType<readonly string[]> = z.array(z.string())
 
 const order = z.discriminatedUnion('kind', [
   z.object({
@@ -20,11 +23,17 @@ const order = z.discriminatedUnion('kind', [
     keepsHouse: z.boolean(),
     /** 32 bytes in base64. */
     ticketSecret: z.string(),
+    /** Servers that the operator has taken out. */
+    drained,
   }),
   /** To be answered with `pong` by whoever's event loop turns. */
   z.object({ kind: z.literal('ping') }),
   z.object({ kind: z.literal('metrics'), id }),
   z.object({ kind: z.literal('readiness'), id }),
+  /** Something that the operator asks; it may take long, so that `begun` is said first. */
+  z.object({ kind: z.literal('operate'), id, operation }),
+  /** Whether somebody watches: only then are `requests` sent. */
+  z.object({ kind: z.literal('watch'), isOn: z.boolean() }),
   /** Build that configuration beside the one in force; nothing of it serves until `commit`. */
   z.object({ kind: z.literal('prepare'), id, path: z.string(), files }),
   z.object({ kind: z.literal('commit'), id }),
@@ -68,6 +77,10 @@ const report = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('failed'), message: z.string() }),
   z.object({ kind: z.literal('pong') }),
   z.object({ kind: z.literal('answer'), id, answer: z.unknown() }),
+  /** The question has been taken; the answer comes, however long it takes. */
+  z.object({ kind: z.literal('begun'), id }),
+  /** Lines of the access log, for those who watch; after them so many had no room. */
+  z.object({ kind: z.literal('requests'), lines, leftOut: z.number() }),
   /** What it has counted, as it ends. */
   z.object({ kind: z.literal('last'), families }),
 ])

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { z } from 'zod'
 import type { MetricFamily } from '../observe/metric-families.ts'
+import type { LineBatch } from './line-batches.ts'
 import {
   answers,
   type Order,
@@ -45,11 +46,12 @@ export class WorkerProcess {
   families: readonly MetricFamily[] = []
   version = ''
   readonly #times: WorkerTimes
+  readonly #onRequests: (batch: LineBatch) => void
   /** All of its output has been read. */
   readonly #closed: Promise<unknown>
   readonly #started = Promise.withResolvers<readonly WorkerListener[]>()
   readonly #greeted = Promise.withResolvers<void>()
-  readonly #questions = new Map<number, (answer: unknown) => void>()
+  readonly #questions = new Map<number, { settle(answer: unknown): void; onBegun(): void }>()
   readonly #ending = Promise.withResolvers<Ending>()
   #lastQuestion = 0
   #listensSinceMs: number | undefined
@@ -57,9 +59,11 @@ export class WorkerProcess {
   #isStalled = false
   #pulse: NodeJS.Timeout | undefined
 
-  constructor(child: ChildProcess, times: WorkerTimes) {
+  /** @param onRequests Told of requests while it is asked for them (`watch`). */
+  constructor(child: ChildProcess, times: WorkerTimes, onRequests: (batch: LineBatch) => void) {
     this.child = child
     this.#times = times
+    this.#onRequests = onRequests
     this.ended = this.#ending.promise
     this.#closed = new Promise((resolve) => child.once('close', resolve))
     // What it said at the end may be read after it is gone.
@@ -91,6 +95,16 @@ export class WorkerProcess {
     return this.#listensSinceMs !== undefined
   }
 
+  /** Since it listens; 0 before. */
+  get servedMs(): number {
+    return this.#listensSinceMs === undefined ? 0 : performance.now() - this.#listensSinceMs
+  }
+
+  /** It has not answered when it was asked last whether its event loop turns. */
+  get isLate(): boolean {
+    return this.#unanswered > 1
+  }
+
   get hasEnded(): boolean {
     return this.child.exitCode !== null || this.child.signalCode !== null
   }
@@ -106,7 +120,10 @@ export class WorkerProcess {
     if (this.child.connected) this.child.send(order, () => undefined)
   }
 
-  /** Undefined if it does not answer in time, or with something else. */
+  /**
+   * Undefined if it does not answer in time, or with something else. Once it has said that it has begun there is time
+   * until it ends.
+   */
   ask<T>(question: QuestionBody, { as, withinMs }: { as: z.ZodType<T>; withinMs: number }): Promise<T | undefined> {
     if (this.hasEnded) return Promise.resolve(undefined)
     const id = ++this.#lastQuestion
@@ -117,7 +134,7 @@ export class WorkerProcess {
       resolve(as.safeParse(answer).data)
     }
     const deadline = setTimeout(settle, withinMs)
-    this.#questions.set(id, settle)
+    this.#questions.set(id, { settle, onBegun: () => clearTimeout(deadline) })
     this.send({ ...question, id })
     return promise
   }
@@ -147,9 +164,8 @@ export class WorkerProcess {
   #close(how: Pick<Ending, 'code' | 'signal'>): void {
     const why = how.signal === null ? `with ${how.code}` : `by ${how.signal}`
     this.#started.reject(new Error(`a worker ended ${why} before it listened`))
-    const servedMs = this.#listensSinceMs === undefined ? 0 : performance.now() - this.#listensSinceMs
-    this.#ending.resolve({ ...how, servedMs, isStalled: this.#isStalled })
-    for (const settle of this.#questions.values()) settle(undefined)
+    this.#ending.resolve({ ...how, servedMs: this.servedMs, isStalled: this.#isStalled })
+    for (const { settle } of this.#questions.values()) settle(undefined)
   }
 
   #take(report: Report | undefined): void {
@@ -174,7 +190,13 @@ export class WorkerProcess {
         this.#unanswered = 0
         break
       case 'answer':
-        this.#questions.get(report.id)?.(report.answer)
+        this.#questions.get(report.id)?.settle(report.answer)
+        break
+      case 'begun':
+        this.#questions.get(report.id)?.onBegun()
+        break
+      case 'requests':
+        this.#onRequests(report)
         break
       case 'last':
         this.families = report.families

@@ -2,8 +2,12 @@ import type { ReadyReport } from '../admin/operator-listener.ts'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/loading.ts'
 import { type FileSnapshot, replayFiles } from '../config/snapshot.ts'
+import type { Log } from '../observe/log.ts'
 import type { MetricFamily } from '../observe/metric-families.ts'
+import { LineBatches } from './line-batches.ts'
 import { type Done, type Order, PROTOCOL, parseOrder, type Report, type StartOrder } from './messages.ts'
+import { operate, type WorkerOperations } from './operating.ts'
+import type { ServerPlace } from './operation-messages.ts'
 
 /** A gateway in a worker. */
 export interface WorkerGateway extends AsyncDisposable {
@@ -13,6 +17,9 @@ export interface WorkerGateway extends AsyncDisposable {
   cut(): void
   families(): Promise<MetricFamily[]>
   readiness(): Promise<ReadyReport>
+  /** What the operator can learn and do here. */
+  readonly operations: WorkerOperations
+  readonly log: Pick<Log, 'error'>
   /** Builds another configuration whole, beside the one in force. */
   prepare(config: Config): Promise<Prepared>
 }
@@ -35,7 +42,12 @@ export interface WorkerParts {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly openGateway: (
     config: Config,
-    place: { readonly keepsHouse: boolean; readonly ticketSecret: Uint8Array },
+    place: {
+      readonly keepsHouse: boolean
+      readonly ticketSecret: Uint8Array
+      /** Servers that get nothing from the first request on. */
+      readonly drained: readonly ServerPlace[]
+    },
   ) => Promise<WorkerGateway>
   /** An error in one line. */
   readonly wordsOf: (error: unknown) => string
@@ -69,7 +81,8 @@ export async function runWorker({ line, ...parts }: WorkerParts): Promise<number
   try {
     const config = await configOf(order, parts)
     const ticketSecret = Buffer.from(order.ticketSecret, 'base64')
-    const gateway = await parts.openGateway(config, { keepsHouse: order.keepsHouse, ticketSecret })
+    const { keepsHouse, drained } = order
+    const gateway = await parts.openGateway(config, { keepsHouse, ticketSecret, drained })
     member = new Member(gateway, { line, ...parts, onEnd: ended.resolve })
     const listeners = gateway.addresses.map((address, at) => ({ address, isTls: config.listen[at]?.tls !== undefined }))
     await line.send({ kind: 'listening', listeners })
@@ -93,12 +106,15 @@ async function configOf(
 class Member {
   readonly #gateway: WorkerGateway
   readonly #parts: WorkerParts & { readonly onEnd: () => void }
+  readonly #batches: LineBatches
   #prepared: Prepared | undefined
   #end: Promise<void> | undefined
+  #stopWatching: (() => void) | undefined
 
   constructor(gateway: WorkerGateway, parts: WorkerParts & { readonly onEnd: () => void }) {
     this.#gateway = gateway
     this.#parts = parts
+    this.#batches = new LineBatches((batch) => parts.line.send({ kind: 'requests', ...batch }))
   }
 
   async obey(order: Order): Promise<void> {
@@ -112,6 +128,13 @@ class Member {
         break
       case 'readiness':
         await this.#answer(order.id, await this.#gateway.readiness())
+        break
+      case 'operate':
+        await line.send({ kind: 'begun', id: order.id })
+        await this.#answer(order.id, await operate(this.#gateway.operations, { ...order, log: this.#gateway.log }))
+        break
+      case 'watch':
+        this.#watch(order.isOn)
         break
       case 'prepare':
         await this.#answer(order.id, await this.#prepare(order))
@@ -134,6 +157,11 @@ class Member {
 
   async #answer(id: number, answer: unknown): Promise<void> {
     await this.#parts.line.send({ kind: 'answer', id, answer })
+  }
+
+  #watch(isOn: boolean): void {
+    this.#stopWatching?.()
+    this.#stopWatching = isOn ? this.#gateway.operations.watchRequests((line) => this.#batches.add(line)) : undefined
   }
 
   async #prepare(order: { readonly path: string; readonly files: FileSnapshot }): Promise<Done> {
@@ -167,6 +195,7 @@ class Member {
 
   async #leave(): Promise<void> {
     await this.#drop()
+    await this.#batches.flushed()
     await this.#parts.line.send({ kind: 'last', families: await this.#gateway.families() })
     await this.#gateway[Symbol.asyncDispose]()
     this.#parts.onEnd()

@@ -21,7 +21,7 @@ interface Answered {
 
 export function configOf(origin: string, more = ''): string {
   return `version: 1
-listen: [{ address: "127.0.0.1:0" }]
+${more.includes('workers') ? 'workers: 2\n' : ''}listen: [{ address: "127.0.0.1:0" }]
 admin: { listen: "127.0.0.1:0", token: ${TOKEN}${more.includes('show_values') ? ', show_values: true' : ''} }
 session: { user_id: userInfo.id, user_index: true }
 upstreams: { app: { servers: ["${origin}", "http://127.0.0.1:9"], writeback: { allow: ["*"] } } }

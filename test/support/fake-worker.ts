@@ -25,6 +25,12 @@ export interface FakeBehaviour {
   readonly diesPreparing?: boolean
   /** Does not end when it is told to. */
   readonly staysOn?: boolean
+  /** What it answers to what the operator asks, by the operation's name; `null`: it never does. */
+  readonly operated?: Readonly<Record<string, unknown>>
+  /** Says that it has begun with such an operation, and dies. */
+  readonly diesOperating?: string
+  /** Says, to its output too, that it has begun with such an operation, and that was it. */
+  readonly begins?: string
   /** Written to its output when it listens. */
   readonly lines?: readonly string[]
 }
@@ -33,6 +39,7 @@ const behaviour: FakeBehaviour = JSON.parse(process.argv.at(-1) ?? '{}')
 const say = (report: object): void => void process.send?.(report)
 
 let configuration = ''
+let drained: readonly unknown[] = []
 let prepared = ''
 
 function families(counted: number): object[] {
@@ -78,16 +85,66 @@ function commit(id: number): void {
   say({ kind: 'answer', id, answer: { ok: true } })
 }
 
-type Message = { readonly kind: string; readonly id: number; readonly files?: readonly [string, string][] }
+interface Operation {
+  readonly name: string
+  readonly place?: unknown
+  readonly query?: { readonly cursor?: string }
+}
 
-process.on('message', ({ kind, id, files = [] }: Message) => {
+function operate(id: number, operation: Operation): void {
+  const { name, place, query } = operation
+  const asked = query?.cursor === undefined ? name : `${name} ${query.cursor}`
+  const answer = behaviour.operated?.[asked] === undefined ? canned[asked] : behaviour.operated[asked]
+  if (answer === null) return
+  if (name === 'setDrained') drained = [place]
+  say({ kind: 'begun', id })
+  if (behaviour.diesOperating === name) process.exit(6)
+  if (behaviour.begins === name) process.stdout.write('{"msg":"it has begun"}\n')
+  else if (answer !== undefined) say({ kind: 'answer', id, answer })
+}
+
+const canned: Readonly<Record<string, unknown>> = {
+  setDrained: { kind: 'done', value: true },
+  clearExpired: { kind: 'done', value: process.pid },
+  overview: {
+    kind: 'done',
+    value: {
+      version: '9',
+      node: '26.0.0',
+      started_at: '2026-11-23T00:00:00Z',
+      uptime_seconds: 0,
+      mode: 'enforce',
+      config_hash: '',
+      listen: ['fake:2'],
+      ready: true,
+      checks: {},
+    },
+  },
+}
+
+interface Message {
+  readonly kind: string
+  readonly id: number
+  readonly files?: readonly [string, string][]
+  readonly operation?: Operation
+  readonly isOn?: boolean
+  readonly drained?: readonly unknown[]
+}
+
+process.on('message', ({ kind, id, files = [], operation, isOn, drained: taken }: Message) => {
   const file = Buffer.from(files[0]?.[1] ?? '', 'base64').toString()
+  if (kind === 'start') drained = taken ?? []
   if (kind === 'start') begin(file)
+  if (kind === 'operate' && operation !== undefined) operate(id, operation)
+  if (kind === 'watch') say({ kind: 'requests', lines: [`${process.pid} ${isOn ? 'on' : 'off'}`], leftOut: 3 })
   if (kind === 'ping') say({ kind: 'pong' })
   if (kind === 'metrics' && behaviour.isMute !== true)
     say({ kind: 'answer', id, answer: families(behaviour.counted ?? 0) })
   if (kind === 'readiness') {
-    const answer = { isReady: behaviour.isReady !== false, checks: { store: 'up', configuration } }
+    const answer = {
+      isReady: behaviour.isReady !== false,
+      checks: { store: 'up', configuration, drained: JSON.stringify(drained) },
+    }
     say({ kind: 'answer', id, answer })
   }
   if (kind === 'prepare') prepare(id, file)
@@ -95,4 +152,4 @@ process.on('message', ({ kind, id, files = [] }: Message) => {
   if (kind === 'drain' || kind === 'cut') end()
 })
 process.once('disconnect', () => process.exit(0))
-say({ kind: 'hello', protocol: behaviour.protocol ?? 1, version: '9' })
+say({ kind: 'hello', protocol: behaviour.protocol ?? 2, version: '9' })

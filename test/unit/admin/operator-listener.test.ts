@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { type IncomingHttpHeaders, type RequestOptions, request } from 'node:http'
+import { Agent, type IncomingHttpHeaders, type RequestOptions, request } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -187,11 +187,13 @@ test('who waits for an answer when the listener leaves gets it, and nobody after
       return ready.promise
     },
   })
-  const answer = ask(listener.address, '/readyz')
+  const agent = new Agent({ keepAlive: true })
+  const answer = ask(listener.address, '/readyz', { agent })
   await asked.promise
   const left = listener.leave()
   await assert.rejects(ask(listener.address, '/livez'), { code: 'ECONNREFUSED' })
   ready.resolve({ isReady: true, checks: {} })
   assert.equal((await answer).status, 200)
   await left
+  await assert.rejects(ask(listener.address, '/livez', { agent }), /ECONNREFUSED|socket hang up/)
 })

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { describe, test } from 'node:test'
+import type { FleetConfig } from '../../../src/workers/fleet-options.ts'
 import { createRestartSchedule } from '../../../src/workers/restart-schedule.ts'
 import { within } from '../../support/deadline.ts'
 import { configOf, openFakeFleet } from './stage.ts'
@@ -30,7 +33,7 @@ describe('the start', () => {
   }
 
   test('a worker that never listens is killed', async () => {
-    const stuck = openFakeFleet({ workers: 1, behaviours: [{ protocol: 1, blocks: true }], times: { startMs: 1 } })
+    const stuck = openFakeFleet({ workers: 1, behaviours: [{ blocks: true }], times: { startMs: 1 } })
     await assert.rejects(stuck, /did not listen within 1 ms/)
   })
 })
@@ -227,12 +230,40 @@ describe('another configuration', () => {
     assert.equal((await stage.ready()).checks.workers, '2/2')
   })
 
-  test('without workers, or with another place for the operator, needs a restart', async () => {
+  test('without workers needs a restart', async () => {
     await using stage = await openFakeFleet({ workers: 2 })
     await assert.rejects(stage.fleet.apply(configOf(1, 'second')), /needs a restart/)
-    const { config, ...rest } = configOf(2, 'second')
-    const moved = { ...config, admin: undefined }
-    await assert.rejects(stage.fleet.apply({ ...rest, config: moved }), /needs a restart/)
     assert.equal((await stage.ready()).checks.configuration, 'first')
+  })
+
+  test('may place the operator elsewhere; where that cannot be, it is in force in no worker', async () => {
+    await using stage = await openFakeFleet({ workers: 2 })
+    const before = stage.fleet.operatorAddress ?? assert.fail()
+    await using taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    const { port } = taken.address() as AddressInfo
+    const atPort = (each: number): FleetConfig => {
+      const { config, ...rest } = configOf(2, 'second')
+      const { admin = assert.fail() } = config
+      const address = { kind: 'tcp', host: '127.0.0.1', port: each } as const
+      return { ...rest, config: { ...config, admin: { ...admin, listen: { text: `port ${each}`, address } } } }
+    }
+    await assert.rejects(stage.fleet.apply(atPort(port)), /EADDRINUSE/)
+    assert.deepEqual([stage.fleet.operatorAddress, (await stage.ready()).checks.configuration], [before, 'first'])
+    await taken[Symbol.asyncDispose]()
+    await stage.fleet.apply(atPort(port))
+    assert.equal(stage.fleet.operatorAddress, `127.0.0.1:${port}`)
+    assert.equal((await stage.ready()).checks.configuration, 'second')
+    await assert.rejects(fetch(`http://${before}/readyz`))
+  })
+
+  test('that a worker refuses opens nothing for the operator either', async () => {
+    await using stage = await openFakeFleet({ workers: 2, behaviours: [{}, { refuses: 'no such key' }] })
+    const { config, ...rest } = configOf(2, 'second')
+    const probes = {
+      listen: { text: 'p', address: { kind: 'unix', path: `/tmp/probes-${process.pid}.sock` } as const },
+    }
+    await assert.rejects(stage.fleet.apply({ ...rest, config: { ...config, probes } }), /no such key/)
+    assert.equal(existsSync(probes.listen.address.path), false)
   })
 })

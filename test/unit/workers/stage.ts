@@ -1,12 +1,17 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { EventEmitter } from 'node:events'
+import { OperationRefused } from '../../../src/admin/operations.ts'
+import { Secret } from '../../../src/config/secret.ts'
 import type { Sink } from '../../../src/observe/sink.ts'
 import { openFleet } from '../../../src/workers/fleet.ts'
 import type { FleetConfig, FleetParts } from '../../../src/workers/fleet-options.ts'
+import { loadText, MINIMAL } from '../../config/sample.ts'
 import { within } from '../../support/deadline.ts'
 import type { FakeBehaviour } from '../../support/fake-worker.ts'
 
 const program = new URL('../../support/fake-worker.ts', import.meta.url)
+
+export const TOKEN = 'the-token-of-these-tests-0123456789'
 
 export interface FakeFleetOptions {
   readonly workers: number
@@ -17,13 +22,16 @@ export interface FakeFleetOptions {
   readonly schedule?: FleetParts['schedule']
 }
 
+const { config: sample } = await loadText(MINIMAL)
+
 export function configOf(workers: number, text: string, drainMs = 5_000): FleetConfig {
   return {
     config: {
+      ...sample,
       workers,
       admin: {
         listen: { text: 'a', address: { kind: 'tcp', host: '127.0.0.1', port: 0 } },
-        token: undefined,
+        token: new Secret(TOKEN),
         showsValues: false,
       },
       probes: undefined,
@@ -42,9 +50,13 @@ export async function openFakeFleet(options: FakeFleetOptions) {
   const forkedAtMs: number[] = []
   const sink = createListeningSink()
   const fleet = await openFleet(
-    { ...configOf(workers, 'first', drainMs), warnings: [] },
+    { ...configOf(workers, 'first', drainMs), version: '9', warnings: [] },
     {
       sink,
+      fileOperations: () => ({
+        configuration: () => Promise.reject(new OperationRefused('there is no file')),
+        reload: () => Promise.reject(new OperationRefused('there is no file')),
+      }),
       ...(times && { times }),
       ...(schedule && { schedule }),
       fork() {
@@ -56,7 +68,8 @@ export async function openFakeFleet(options: FakeFleetOptions) {
       },
     },
   )
-  const operator = `http://${fleet.operatorAddress}`
+  const urlOf = (path: string): string => `http://${fleet.operatorAddress}${path}`
+  const authorization = `Bearer ${TOKEN}`
   return {
     fleet,
     /** In the order of their starts. */
@@ -65,14 +78,30 @@ export async function openFakeFleet(options: FakeFleetOptions) {
     logged: sink.logged,
     lines: sink.lines,
     async ready(): Promise<{ ready: boolean; checks: Record<string, string>; status: number }> {
-      const answer = await fetch(`${operator}/readyz`)
+      const answer = await fetch(urlOf('/readyz'))
       const body = (await answer.json()) as { ready: boolean; checks: Record<string, string> }
       return { ...body, status: answer.status }
     },
     async metric(line: string): Promise<number | undefined> {
-      const text = await (await fetch(`${operator}/metrics`)).text()
+      const text = await (await fetch(urlOf('/metrics'))).text()
       const found = text.split('\n').find((each) => each.startsWith(`${line} `))
       return found === undefined ? undefined : Number(found.slice(line.length + 1))
+    },
+    /** What the API answers; with a body it is a POST. */
+    async api(path: string, body?: unknown): Promise<{ status: number; body: unknown }> {
+      const headers = { authorization, 'content-type': 'application/json' }
+      const order = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }
+      const answer = await fetch(urlOf(`/api${path}`), { ...order, headers })
+      return { status: answer.status, body: await answer.json() }
+    },
+    /** Watches requests until the signal. */
+    async watch(signal: AbortSignal) {
+      const answer = await fetch(urlOf('/api/requests'), { headers: { authorization }, signal })
+      let text = ''
+      const reading = (async () => {
+        for await (const chunk of answer.body ?? []) text += Buffer.from(chunk).toString()
+      })().catch(() => undefined)
+      return { text: () => text, reading }
     },
     [Symbol.asyncDispose]: () => fleet[Symbol.asyncDispose](),
   }
