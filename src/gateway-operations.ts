@@ -20,6 +20,8 @@ export interface GatewayState {
   readonly addresses: () => readonly string[]
   readonly readiness: () => Promise<{ readonly isReady: boolean; readonly checks: Readonly<Record<string, string>> }>
   readonly watchRequests: Operations['watchRequests']
+  /** Told how many sessions the operator has ended. */
+  readonly onRevoked: (count: number) => void
   /** The file that the configuration comes from: a moment after the listeners are open, somebody follows it. */
   readonly source: () => Promise<ConfigSource>
 }
@@ -48,7 +50,11 @@ export function createGatewayOperations(state: GatewayState): GatewayOperations 
     },
     listSessions: (query, limit) => sessions.list(query, limit),
     showSession: (id) => sessions.show(id),
-    revokeSessions: (which) => sessions.revoke(which),
+    async revokeSessions(which) {
+      const revocation = await sessions.revoke(which)
+      state.onRevoked(revocation.revoked)
+      return revocation
+    },
     upstreams: () => upstreamViews(current()),
     setDrained: ({ upstream, server }, isDrained) =>
       current().upstreams.get(upstream)?.setDrained(server, isDrained) ?? false,

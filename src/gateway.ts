@@ -164,6 +164,7 @@ class RunningGateway implements Gateway {
       addresses: () => this.addresses,
       readiness: () => this.readiness(),
       watchRequests: (listener) => tail.watch(listener),
+      onRevoked: (count) => metrics.sessionsRevoked('admin', count),
       source: () => this.#source.promise,
     })
     this.#operators = new OperatorFront({

@@ -23,6 +23,8 @@ export interface AuditEvent {
   readonly outcome: 'done' | 'refused' | 'failed'
   /** What was asked for, without values. */
   readonly asked: readonly string[]
+  /** How many things were changed, where it is more than one that can be. */
+  readonly count?: number | undefined
 }
 
 export interface AdminApiOptions {
@@ -127,12 +129,13 @@ class Api {
     const parsed = endpoint.input.safeParse(input)
     if (!parsed.success) return problem(400, z.prettifyError(parsed.error))
     const asked = Object.keys(input).toSorted()
-    const audit = (outcome: AuditEvent['outcome']): void => {
-      if (endpoint.audited !== undefined) this.#options.onAudit({ event: endpoint.audited, peer, outcome, asked })
+    const audit = (outcome: AuditEvent['outcome'], count?: number): void => {
+      if (endpoint.audited === undefined) return
+      this.#options.onAudit({ event: endpoint.audited, peer, outcome, asked, count })
     }
     try {
       const body = await endpoint.run(this.#options.operations, input)
-      audit(body === undefined ? 'refused' : 'done')
+      audit(body === undefined ? 'refused' : 'done', endpoint.countOf?.(body))
       return body === undefined ? problem(404, 'there is no such thing') : { status: 200, body }
     } catch (error) {
       const isRefused = error instanceof OperationRefused

@@ -27,6 +27,8 @@ export interface Endpoint {
   readonly output: z.ZodType
   /** What is written down about it beside who did it; absent: nothing is changed, nothing is written. */
   readonly audited?: string
+  /** How many things were changed, by what is answered; for the same line. */
+  readonly countOf?: (body: unknown) => number
   /** Undefined: there is no such thing (404). @throws {OperationRefused} (409) */
   readonly run: (operations: Operations, input: unknown) => unknown
 }
@@ -125,6 +127,7 @@ export const endpoints: readonly Endpoint[] = [
     input: revokeInput,
     output: revocationView,
     audited: 'admin_revoke',
+    countOf: (body) => revocationView.parse(body).revoked,
     run(operations, { ids, user, key, value }) {
       return operations.revokeSessions(ids === undefined ? queryOf({ user, key, value }) : { kind: 'ids', ids })
     },
@@ -191,6 +194,7 @@ export const endpoints: readonly Endpoint[] = [
     input: nothing,
     output: clearedView,
     audited: 'admin_clear_expired',
+    countOf: (body) => clearedView.parse(body).cleared,
     run: async (operations) => ({ cleared: await operations.clearExpired() }),
   }),
 ]

@@ -83,8 +83,8 @@ export class OperatorFront implements AsyncDisposable {
       operations,
       token,
       version,
-      onAudit: ({ event, peer, outcome, asked }) =>
-        log.info('audit', { event, 'network.peer.address': peer, outcome, asked, actor: 'admin.token' }),
+      onAudit: ({ event, peer, outcome, asked, count }) =>
+        log.info('audit', { event, 'network.peer.address': peer, outcome, asked, count, actor: 'admin.token' }),
       onFailure(error) {
         if (!(error instanceof OperationFailed)) log.error('an operator’s request failed', failureFields(error))
       },

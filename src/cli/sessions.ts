@@ -3,6 +3,7 @@ import { writeSessionData } from '../django/json.ts'
 import type { SessionEntry } from '../sessions/engine.ts'
 import { findByPublicId } from '../sessions/public-id.ts'
 import { sweepExpired } from '../sessions/sweep.ts'
+import { openAudit } from './audit.ts'
 import { type CliContext, CommandError, type SessionTools } from './context.ts'
 import { createCopyCommand } from './copy.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -110,6 +111,7 @@ function addRevoke(sessions: Command, context: CliContext): void {
         return
       }
       const missing = new Set(ids.map(readPublicId))
+      using audit = openAudit(context, { event: 'admin_revoke', asked: ['ids'] })
       let isEmpty = true
       for await (const { key } of tools.engine.entries()) {
         isEmpty = false
@@ -117,6 +119,7 @@ function addRevoke(sessions: Command, context: CliContext): void {
         if (!missing.has(id)) continue
         missing.delete(id)
         const isEnded = await tools.engine.delete(key)
+        if (isEnded) audit.count += 1
         context.print(isEnded ? `revoked ${id}\n` : `${id} has just ended by itself\n`)
         if (missing.size === 0) break
       }

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import type { SessionEntry } from '../sessions/engine.ts'
 import type { UserSessions } from '../sessions/user-sessions.ts'
+import { openAudit } from './audit.ts'
 import { type CliContext, CommandError, type SessionTools } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
 import { createProgress, thousands } from './progress.ts'
@@ -46,11 +47,12 @@ export function judgeListing(context: CliContext, { engine, userSessions }: Sess
 /** Ends all sessions of a user. @throws {CommandError} if there are none. */
 export async function revokeUser(context: CliContext, tools: SessionTools, user: string): Promise<void> {
   const { end, index } = sessionsOfUsers(context, tools)
-  let count = 0
+  using audit = openAudit(context, { event: 'admin_revoke', asked: ['user'] })
   for await (const key of end(user)) {
     context.print(`revoked ${tools.publicId(key)}\n`)
-    count += 1
+    audit.count += 1
   }
+  const { count } = audit
   if (index === undefined) judgeListing(context, tools, count === 0)
   if (count === 0) throw new CommandError(exitCodes.failed, `no session is of the user ${JSON.stringify(user)}`)
   context.tell(`${thousands(count)} ${count === 1 ? 'session' : 'sessions'} revoked\n`)

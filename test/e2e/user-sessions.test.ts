@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, before, describe, test } from 'node:test'
@@ -140,7 +140,10 @@ async function assertLogOutEverywhere(
   const revoked = await stage.run('revoke', '--user', 'Ada')
   const his = [laptop, phone, met, unmet]
   assert.deepEqual([revoked.code, revokedIds(revoked)], [0, await stage.publicIds(...his)], revoked.stderr)
-  assert.match(revoked.stderr, /^4 sessions revoked\n$/)
+  assert.match(revoked.stderr, /^4 sessions revoked\n\{.*\}\n$/)
+  const { msg, event, asked, count, actor } = JSON.parse(revoked.stderr.split('\n')[1] ?? '')
+  const who = `os:${userInfo().username}`
+  assert.deepEqual([msg, event, asked, count, actor], ['audit', 'admin_revoke', ['user'], 4, who])
   for (const key of his) assert.equal(await stage.statusFor(key), 401)
   assert.equal(await stage.statusFor(hers), 200)
 }

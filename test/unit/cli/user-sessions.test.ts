@@ -85,7 +85,7 @@ describe('a store that cannot say what it holds', () => {
   test('may be one of two, of which all sessions of a user are ended that are told', async () => {
     const { code, stdout, stderr } = await run(['revoke', '--user', '7'], { count: 1 })
     assert.deepEqual([code, stdout], [0, 'revoked id-of-session0\n'])
-    assert.match(stderr, /\nthere may be more: .*\n1 session revoked\n$/)
+    assert.match(stderr, /\nthere may be more: .*\n1 session revoked\n\{.*"msg":"audit".*"count":1,.*\}\n$/)
   })
 
   test('is none when nothing is kept anywhere', async () => {
@@ -125,7 +125,7 @@ describe('a public id that begins with a dash, as one in sixty-four does', () =>
     for (const verb of ['show', 'revoke']) {
       test(`is no option: ${verb} ${publicId}`, async () => {
         const { code, stdout, stderr } = await run([verb, publicId], { count: 1, lists: true, publicId })
-        assert.deepEqual([code, stderr], [0, ''])
+        assert.equal(code, 0, stderr)
         assert.ok(stdout.includes(publicId) && !stdout.includes(` ${publicId}"`), stdout)
       })
     }
