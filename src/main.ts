@@ -38,6 +38,10 @@ process.exitCode = await runProgram(args, {
   tell: (line) => void process.stderr.write(line),
   readStdin: () => text(process.stdin),
   isTerminal: process.stderr.isTTY === true,
+  get outputColumns() {
+    // Asked each time: windows are made wider. A terminal that does not tell has 80.
+    return process.stdout.isTTY === true ? process.stdout.columns || 80 : undefined
+  },
   onInterrupt(listener) {
     for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, listener)
     return () => {

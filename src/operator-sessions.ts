@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
 import { OperationRefused, type SessionQuery } from './admin/operations.ts'
 import type { Revocation, SessionList, SessionView } from './admin/views.ts'
-import { type JsonText, parseJsonValue, readPath, type SessionData } from './django/json.ts'
+import { type JsonText, parseJsonValue, type SessionData } from './django/json.ts'
 import type { SessionParts } from './session-parts.ts'
 import type { SessionEntry } from './sessions/engine.ts'
 import { findByPublicId } from './sessions/public-id.ts'
+import { hasValue, isExact } from './sessions/value-query.ts'
 
 /** How long a list that was begun is kept for its next page, and how many of them. */
 const CURSOR_MS = 60_000
@@ -140,10 +140,9 @@ function headOf({ key, data, expiresAt }: SessionEntry, { publicId, userIdOf }: 
 
 function predicateOf(query: Exclude<SessionQuery, { kind: 'user' }>): (data: SessionData) => boolean {
   if (query.kind === 'all') return () => true
-  return (data) => {
-    const text = readPath(data, query.path)
-    return text !== undefined && isDeepStrictEqual(plainValue(text), query.value)
-  }
+  if (!isExact(query.value))
+    throw new OperationRefused('a whole number beyond 2^53 is not told from its neighbours here')
+  return (data) => hasValue(data, query)
 }
 
 async function* filtered(
@@ -153,7 +152,7 @@ async function* filtered(
   for await (const entry of entries) if (isMeant(entry.data)) yield entry
 }
 
-/** As `JSON.parse` would read it: what is asked for came that way too. */
+/** As `JSON.parse` would read it. */
 function plainValue(text: JsonText): unknown {
   return JSON.parse(
     JSON.stringify(parseJsonValue(text), (_, value) => (typeof value === 'bigint' ? Number(value) : value)),

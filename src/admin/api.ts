@@ -133,6 +133,10 @@ class Api {
       if (endpoint.audited === undefined) return
       this.#options.onAudit({ event: endpoint.audited, peer, outcome, asked, count })
     }
+    const { socket } = request
+    const idleMs = socket.timeout
+    // What looks into every session may take longer than an idle connection is kept.
+    socket.setTimeout(0)
     try {
       const body = await endpoint.run(this.#options.operations, input)
       audit(body === undefined ? 'refused' : 'done', endpoint.countOf?.(body))
@@ -142,6 +146,8 @@ class Api {
       audit(isRefused ? 'refused' : 'failed')
       if (isRefused) return problem(409, error.message)
       throw error
+    } finally {
+      socket.setTimeout(idleMs ?? 0)
     }
   }
 

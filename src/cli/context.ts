@@ -17,6 +17,8 @@ export interface CliContext {
   readonly readStdin: () => Promise<string>
   /** What is told goes to a terminal: somebody watches it. */
   readonly isTerminal: boolean
+  /** Width of the terminal to which stdout goes; absent: it goes elsewhere. */
+  readonly outputColumns?: number | undefined
   /** Calls the listener when somebody presses Ctrl-C or a supervisor asks for the end. Returns the way to stop listening. */
   readonly onInterrupt: (listener: () => void) => () => void
   /** Waits; resolves early when the signal is aborted. */

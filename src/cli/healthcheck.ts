@@ -1,9 +1,9 @@
 import { setTimeout } from 'node:timers/promises'
 import { Command } from 'commander'
 import type { Config } from '../config/config.ts'
-import type { ListenAddress } from '../lib/listening.ts'
 import { type CliContext, CommandError } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
+import { reachableHost } from './operator-place.ts'
 import { parsePause } from './options.ts'
 import { configOption, readConfig } from './reading.ts'
 
@@ -49,13 +49,7 @@ async function lastStatus(url: string, waitMs: number): Promise<number | undefin
 
 function operatorUrl(config: Config, path: string): string | undefined {
   const address = config.probes?.listen.address ?? config.admin?.listen.address
-  return address?.kind === 'tcp' ? `http://${reachable(address)}:${address.port}${path}` : undefined
-}
-
-/** An address that means "all interfaces" is reached by the loopback one. */
-function reachable({ host }: Extract<ListenAddress, { kind: 'tcp' }>): string {
-  if (host === undefined || host === '0.0.0.0' || host === '::') return '127.0.0.1'
-  return host.includes(':') ? `[${host}]` : host
+  return address?.kind === 'tcp' ? `http://${reachableHost(address)}:${address.port}${path}` : undefined
 }
 
 async function statusOf(url: string): Promise<number | undefined> {

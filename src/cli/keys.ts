@@ -1,16 +1,22 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { Command, Option } from 'commander'
 import { deriveUpstreamKey } from '../assertion/keys.ts'
+import { readList } from './answers.ts'
 import { type CliContext, CommandError } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
+import { openOperatorClient } from './operator-client.ts'
+import { addPlaceOptions, type PlaceOptions } from './operator-place.ts'
+import { jsonOption } from './options.ts'
+import { jsonLine } from './printable.ts'
 import { configOption, readConfig } from './reading.ts'
+import { paperOf, recordTable, tableText } from './table.ts'
 
 const curves = { EdDSA: 'ed25519', ES256: 'P-256' } as const
 
-/** `keys new`, `keys derive`: what the signing of assertions needs, without a session or a server. */
+/** `keys new`, `keys derive`: what the signing of assertions needs, without a session or a server; and `keys list`. */
 export function createKeysCommand(context: CliContext): Command {
   const keys = new Command('keys')
-    .description('make signing keys, and derive what an app verifies with')
+    .description('make signing keys, derive what an app verifies with, list those in force')
     .addHelpText('after', '\nExample:\n  sessiongate keys new')
   keys
     .command('new')
@@ -31,7 +37,23 @@ export function createKeysCommand(context: CliContext): Command {
     .action(async (options: { upstream: string; key?: string; config: string }) => {
       context.print(`${await derive(context, options)}\n`)
     })
+  keys.addCommand(createListCommand(context))
   return keys
+}
+
+function createListCommand(context: CliContext): Command {
+  return addPlaceOptions(
+    new Command('list')
+      .description('list the signing keys of the running gateway: ids, never secrets; the first signs')
+      .addOption(jsonOption())
+      .addHelpText('after', '\nExample:\n  sessiongate keys list')
+      .action(async (options: PlaceOptions & { json?: boolean }) => {
+        await using gateway = await openOperatorClient(context, options)
+        const answer = await gateway.ask('/api/keys')
+        if (options.json) context.print(jsonLine(answer))
+        else context.print(tableText(...recordTable(readList(answer)), paperOf(context)))
+      }),
+  )
 }
 
 function newKey(algorithm: 'HS256' | 'EdDSA' | 'ES256'): string {

@@ -1,3 +1,4 @@
+import { Option } from 'commander'
 import { parseDuration } from '../config/units.ts'
 import { CommandError } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -28,4 +29,9 @@ export function shieldPublicId(argument: string): string {
 /** The public id that somebody typed. */
 export function readPublicId(argument: string): string {
   return argument.trim()
+}
+
+/** `--json` of a command that asks the gateway. */
+export function jsonOption(): Option {
+  return new Option('--json', 'the answer of the API as one JSON document; default a table, in a pipe too')
 }

@@ -1,6 +1,8 @@
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/problem.ts'
 import { createCheckCommand } from './check.ts'
+import { createCompletionCommand } from './completion.ts'
+import { createConfigCommand, createReloadCommand } from './configuration.ts'
 import { type CliContext, CommandError } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
 import { createExplainCommand } from './explain.ts'
@@ -8,9 +10,14 @@ import { wordsOf } from './failure-words.ts'
 import { createHealthcheckCommand } from './healthcheck.ts'
 import { createKeysCommand } from './keys.ts'
 import { shieldPublicId } from './options.ts'
+import { createRoutesCommand } from './routes.ts'
 import { createSchemaCommand } from './schema.ts'
 import { createServeCommand } from './serve.ts'
 import { createSessionsCommand } from './sessions.ts'
+import { createStatusCommand } from './status.ts'
+import { createStoreCommand } from './store.ts'
+import { createTailCommand } from './tail.ts'
+import { createUpstreamsCommand } from './upstreams.ts'
 
 /** Runs one command line (without node and script) and gives the exit code; never throws for what a user did wrong. */
 export async function runProgram(args: readonly string[], context: CliContext): Promise<number> {
@@ -23,7 +30,8 @@ export async function runProgram(args: readonly string[], context: CliContext): 
   }
 }
 
-function createProgram(context: CliContext): Command {
+/** The tree of all commands. */
+export function createProgram(context: CliContext): Command {
   const program = new Command('sessiongate')
     .description('A session gateway in front of apps that know nothing of it')
     .version(context.version)
@@ -36,6 +44,14 @@ function createProgram(context: CliContext): Command {
     createKeysCommand(context),
     createSchemaCommand(context),
     createHealthcheckCommand(context),
+    createStatusCommand(context),
+    createRoutesCommand(context),
+    createUpstreamsCommand(context),
+    createStoreCommand(context),
+    createConfigCommand(context),
+    createReloadCommand(context),
+    createTailCommand(context),
+    createCompletionCommand(context, () => program),
   ]
   for (const command of commands) program.addCommand(command)
   for (const command of withDescendants(program)) {

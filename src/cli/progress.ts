@@ -58,7 +58,7 @@ function rateOf(done: number, elapsedMs: number): number {
 }
 
 /** `0:07`, `1:02:03`. */
-function clockText(elapsedMs: number): string {
+export function clockText(elapsedMs: number): string {
   const seconds = Math.floor(elapsedMs / 1000)
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60]
   const last = `${seconds % 60}`.padStart(2, '0')
@@ -66,7 +66,7 @@ function clockText(elapsedMs: number): string {
 }
 
 /** A block that goes to and fro. */
-function barOf(frame: number): string {
+export function barOf(frame: number): string {
   const room = BAR_WIDTH - BLOCK_WIDTH
   const step = frame % (2 * room)
   const at = step <= room ? step : 2 * room - step

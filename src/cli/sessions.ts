@@ -1,17 +1,21 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { writeSessionData } from '../django/json.ts'
 import type { SessionEntry } from '../sessions/engine.ts'
 import { findByPublicId } from '../sessions/public-id.ts'
 import { sweepExpired } from '../sessions/sweep.ts'
-import { openAudit } from './audit.ts'
 import { type CliContext, CommandError, type SessionTools } from './context.ts'
 import { createCopyCommand } from './copy.ts'
 import { exitCodes } from './exit-codes.ts'
 import { interruptible } from './interruption.ts'
+import { type LiveListOptions, listLive, showLive } from './live-sessions.ts'
+import { addMatchOptions, readMatching } from './matching.ts'
+import { addLiveOptions, isLive, type LiveOptions } from './operator-place.ts'
 import { parseCount, parsePause, readPublicId } from './options.ts'
+import { jsonLine, printable } from './printable.ts'
 import { createProgress } from './progress.ts'
 import { configOption, readConfig } from './reading.ts'
-import { createIndexCommand, judgeListing, listSessions, revokeUser } from './user-sessions.ts'
+import { createRevokeCommand } from './revocation.ts'
+import { createIndexCommand, judgeListing, listSessions } from './user-sessions.ts'
 
 /** How many sessions `list` prints unless it is told otherwise. */
 const LIST_LIMIT = 100
@@ -22,14 +26,14 @@ interface ReadOptions {
   readonly showKeys?: boolean
 }
 
-/** `sessions list|show|revoke|clear-expired|index|copy|decode`: by public id or user, straight at the store, with or without a gateway running. */
+/** `sessions list|show|revoke|clear-expired|index|copy|decode`: by public id or user, straight at the store, with or without a gateway running; `--live`: by the gateway. */
 export function createSessionsCommand(context: CliContext): Command {
   const sessions = new Command('sessions')
     .description('look at the stored sessions, end them, read their encoding')
     .addHelpText('after', '\nExample:\n  sessiongate sessions list')
   addList(sessions, context)
   addShow(sessions, context)
-  addRevoke(sessions, context)
+  sessions.addCommand(createRevokeCommand(context))
   addClearExpired(sessions, context)
   sessions.addCommand(createIndexCommand(context))
   sessions.addCommand(createCopyCommand(context))
@@ -38,29 +42,37 @@ export function createSessionsCommand(context: CliContext): Command {
 }
 
 function addList(sessions: Command, context: CliContext): void {
-  sessions
-    .command('list')
-    .description('list the sessions that have not expired')
+  const list = sessions.command('list').description('list the sessions that have not expired')
+  addMatchOptions(list, 'only those')
     .option('--limit <count>', 'at most so many', parseCount, LIST_LIMIT)
-    .option('--user <id>', 'only those of the user with that id (session.user_id)')
-    .option('--json', 'one JSON object a line')
+    .addOption(new Option('--all', 'all, however many').conflicts('limit'))
+    .option('--json', "one JSON object a line; of a gateway the API's answer, with all pages in one")
     .option('--show-keys', 'print the session keys too: whoever has one has the session')
-    .addOption(configOption())
+    .option('--cursor <cursor>', 'go on where a list of the gateway ended less than a minute ago')
     .addHelpText('after', '\nExample:\n  sessiongate sessions list --limit 20 --json')
-    .action(async (options: ReadOptions & { limit: number; user?: string }) => {
-      await using tools = await open(context, options.config)
-      const heading = options.json ? '' : `${'PUBLIC ID'.padEnd(24)}${'EXPIRES'.padEnd(26)}KEYS IN IT\n`
-      let printed = 0
-      for await (const entry of listSessions(context, tools, options.user)) {
-        if (printed === options.limit) {
-          context.tell(`there are more; --limit shows them\n`)
-          break
-        }
-        context.print((printed === 0 ? heading : '') + lineOf(entry, tools, options))
-        printed += 1
-      }
-      if (printed === 0) context.print(heading)
+    .action((options: ReadOptions & LiveOptions & LiveListOptions) => {
+      if (isLive(options)) return listLive(context, options)
+      if (options.cursor === undefined) return listStored(context, options)
+      throw new CommandError(exitCodes.usage, '--cursor goes on with a list of the gateway: it needs --live or --url')
     })
+  addLiveOptions(list)
+}
+
+async function listStored(context: CliContext, options: ReadOptions & LiveListOptions): Promise<void> {
+  const matching = readMatching(options)
+  await using tools = await open(context, options.config)
+  const limit = options.all ? Number.POSITIVE_INFINITY : options.limit
+  const heading = options.json ? '' : `${'PUBLIC ID'.padEnd(24)}${'EXPIRES'.padEnd(26)}KEYS IN IT\n`
+  let printed = 0
+  for await (const entry of listSessions(context, tools, matching)) {
+    if (printed === limit) {
+      context.tell(`there are more; --limit shows them\n`)
+      break
+    }
+    context.print((printed === 0 ? heading : '') + lineOf(entry, tools, options))
+    printed += 1
+  }
+  if (printed === 0) context.print(heading)
 }
 
 function lineOf(entry: SessionEntry, tools: SessionTools, options: ReadOptions): string {
@@ -68,65 +80,29 @@ function lineOf(entry: SessionEntry, tools: SessionTools, options: ReadOptions):
   const expires = entry.expiresAt === undefined ? null : new Date(entry.expiresAt).toISOString()
   const names = [...entry.data.keys()]
   const key = options.showKeys ? { key: entry.key } : {}
-  if (options.json) return `${JSON.stringify({ id, ...key, expires, names })}\n`
-  const shown = names.map((name) => JSON.stringify(name).slice(1, -1)).join(' ')
+  if (options.json) return jsonLine({ id, ...key, expires, names })
+  const shown = names.map((name) => printable(JSON.stringify(name).slice(1, -1))).join(' ')
   return `${id.padEnd(24)}${(expires ?? '-').padEnd(26)}${shown}${options.showKeys ? `  ${entry.key}` : ''}\n`
 }
 
 function addShow(sessions: Command, context: CliContext): void {
-  sessions
+  const show = sessions
     .command('show')
     .description("print one session's data")
     .argument('<public-id>', 'as in list, in logs, and as sid in assertions')
-    .option('--json', 'as JSON, which it is anyway')
+    .option('--json', "as JSON, which the store's is anyway; of a gateway the answer of the API")
     .option('--show-keys', 'print the session key too: whoever has it has the session')
-    .addOption(configOption())
     .addHelpText('after', '\nExample:\n  sessiongate sessions show 0mHNQ3bYw5Yl5tqcKQ8y0g')
-    .action(async (argument: string, options: ReadOptions) => {
+    .action(async (argument: string, options: ReadOptions & LiveOptions) => {
       const id = readPublicId(argument)
+      if (isLive(options)) return await showLive(context, id, options)
       await using tools = await open(context, options.config)
       const entry = await find(context, tools, id)
       const expires = entry.expiresAt === undefined ? 'null' : JSON.stringify(new Date(entry.expiresAt).toISOString())
       const key = options.showKeys ? `,"key":${JSON.stringify(entry.key)}` : ''
       context.print(`{"id":${JSON.stringify(id)}${key},"expires":${expires},"data":${writeSessionData(entry.data)}}\n`)
     })
-}
-
-function addRevoke(sessions: Command, context: CliContext): void {
-  sessions
-    .command('revoke')
-    .description('end sessions: their rows go, their cookies are worth nothing from then on')
-    .argument('[public-id...]')
-    .option('--user <id>', 'all sessions of the user with that id (session.user_id): log out everywhere')
-    .addOption(configOption())
-    .addHelpText('after', '\nExample:\n  sessiongate sessions revoke 0mHNQ3bYw5Yl5tqcKQ8y0g')
-    .action(async (ids: string[], options: ReadOptions & { user?: string }) => {
-      if ((ids.length === 0) === (options.user === undefined))
-        throw new CommandError(exitCodes.usage, 'name the public ids of sessions, or a user with --user')
-      await using tools = await open(context, options.config)
-      if (!tools.engine.isServerSide)
-        throw new CommandError(exitCodes.failed, 'signed_cookies keeps nothing that could be revoked')
-      if (options.user !== undefined) {
-        await revokeUser(context, tools, options.user)
-        return
-      }
-      const missing = new Set(ids.map(readPublicId))
-      using audit = openAudit(context, { event: 'admin_revoke', asked: ['ids'] })
-      let isEmpty = true
-      for await (const { key } of tools.engine.entries()) {
-        isEmpty = false
-        const id = tools.publicId(key)
-        if (!missing.has(id)) continue
-        missing.delete(id)
-        const isEnded = await tools.engine.delete(key)
-        if (isEnded) audit.count += 1
-        context.print(isEnded ? `revoked ${id}\n` : `${id} has just ended by itself\n`)
-        if (missing.size === 0) break
-      }
-      if (missing.size === 0) return
-      judgeListing(context, tools, isEmpty)
-      throw new CommandError(exitCodes.failed, `no such session: ${[...missing].join(' ')}`)
-    })
+  addLiveOptions(show)
 }
 
 function addClearExpired(sessions: Command, context: CliContext): void {

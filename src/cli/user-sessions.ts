@@ -1,9 +1,10 @@
 import { Command } from 'commander'
 import type { SessionEntry } from '../sessions/engine.ts'
 import type { UserSessions } from '../sessions/user-sessions.ts'
-import { openAudit } from './audit.ts'
+import { hasValue } from '../sessions/value-query.ts'
 import { type CliContext, CommandError, type SessionTools } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
+import type { Matching } from './matching.ts'
 import { createProgress, thousands } from './progress.ts'
 import { configOption, readConfig } from './reading.ts'
 
@@ -11,22 +12,23 @@ import { configOption, readConfig } from './reading.ts'
 const UNLISTED = 'this store cannot say what it holds'
 
 /**
- * The sessions that there are, or a user's: from the index where there is one, else by looking into every session.
+ * The sessions that there are, those with a value, or a user's: from the index where there is one, else by looking into every session.
  *
  * @throws {CommandError} where the store cannot tell them, or nothing tells whose they are.
  */
 export async function* listSessions(
   context: CliContext,
   tools: SessionTools,
-  user: string | undefined,
+  which: Matching,
 ): AsyncIterable<SessionEntry> {
-  const entries = user === undefined ? tools.engine.entries() : sessionsOfUsers(context, tools).of(user)
+  const isOfUser = which.kind === 'user'
+  const entries = isOfUser ? sessionsOfUsers(context, tools).of(which.user) : tools.engine.entries()
   let isEmpty = true
   for await (const entry of entries) {
     isEmpty = false
-    yield entry
+    if (which.kind !== 'value' || hasValue(entry.data, which)) yield entry
   }
-  if (user === undefined || tools.userSessions?.index === undefined) judgeListing(context, tools, isEmpty)
+  if (!isOfUser || tools.userSessions?.index === undefined) judgeListing(context, tools, isEmpty)
 }
 
 /** What a listing that ended here is worth: of a store that does not list, nothing, and of two of which one does not, half. */
@@ -45,14 +47,17 @@ export function judgeListing(context: CliContext, { engine, userSessions }: Sess
 }
 
 /** Ends all sessions of a user. @throws {CommandError} if there are none. */
-export async function revokeUser(context: CliContext, tools: SessionTools, user: string): Promise<void> {
+export async function revokeUser(
+  context: CliContext,
+  tools: SessionTools,
+  { user, onEnded }: { readonly user: string; readonly onEnded: (id: string) => void },
+): Promise<void> {
   const { end, index } = sessionsOfUsers(context, tools)
-  using audit = openAudit(context, { event: 'admin_revoke', asked: ['user'] })
+  let count = 0
   for await (const key of end(user)) {
-    context.print(`revoked ${tools.publicId(key)}\n`)
-    audit.count += 1
+    onEnded(tools.publicId(key))
+    count += 1
   }
-  const { count } = audit
   if (index === undefined) judgeListing(context, tools, count === 0)
   if (count === 0) throw new CommandError(exitCodes.failed, `no session is of the user ${JSON.stringify(user)}`)
   context.tell(`${thousands(count)} ${count === 1 ? 'session' : 'sessions'} revoked\n`)
