@@ -75,7 +75,7 @@ class Client {
     if (answer.statusCode === 200) return this.#json(text, answer)
     if (answer.statusCode === 404 || answer.statusCode === 405) await this.#judgeAbsence(path, text)
     if (answer.statusCode === 404) return undefined
-    throw this.#refusal(answer.statusCode, detailOf(text))
+    throw this.#refusal(answer, detailOf(text))
   }
 
   async *stream(path: string, signal: AbortSignal): AsyncIterable<Buffer> {
@@ -83,7 +83,7 @@ class Client {
     if (answer.statusCode !== 200) {
       const text = await this.#read(answer, signal)
       if (answer.statusCode === 404 || answer.statusCode === 405) await this.#judgeAbsence(path, text)
-      throw this.#refusal(answer.statusCode, detailOf(text))
+      throw this.#refusal(answer, detailOf(text))
     }
     if (mediaTypeOf(answer) !== 'text/event-stream') {
       answer.body.on('error', () => undefined).destroy()
@@ -160,8 +160,11 @@ class Client {
     )
   }
 
-  #refusal(status: number, detail: string): CommandError {
+  #refusal({ statusCode: status, headers }: Answer, detail: string): CommandError {
     const { name } = this.#place
+    // A gateway that answers browsers there, and any other server, wants something else than this.
+    if (status === 401 && !/^bearer\b/i.test(String(headers['www-authenticate'])))
+      return failed(`what answers at ${name} is no operator’s listener of a gateway (401): ${isElsewhere}`)
     if (status === 401)
       return failed(
         `the gateway at ${name} does not take this token: it wants the admin.token of the configuration that it runs with`,

@@ -40,7 +40,7 @@ test('what the gateway is and has is shown, as a table and as its JSON', async (
     ['store clear-expired', '/api/store/clear-expired', /^0 expired sessions cleared\n$/],
     ['keys list', '/api/keys', /^ID +ALGORITHM +SIGNS.*\ngenerated +HS256 +yes/],
     ['config show', '/api/configuration', /^version: 1\n[\s\S]*"?\[redacted\]"?/],
-    ['config diff', '/api/configuration', /^sessiongate\.yaml says what is in force\n$/],
+    ['config diff', '/api/configuration', /^\/\S+\/sessiongate\.yaml says what is in force\n$/],
     ['reload', '/api/reload', /^in force: \S+\n$/],
   ]
   for (const [line, path, shown] of cases) {
@@ -179,7 +179,7 @@ test('a changed file is told, taken, or refused with its line', async () => {
   await putConfig(stage.gateway, refused)
   const diff = await stage.run(`sessiongate config diff --url unix:./admin.sock`, { SESSIONGATE_ADMIN_TOKEN: TOKEN })
   assert.equal(diff.code, 78)
-  assert.match(diff.stderr, /^sessiongate\.yaml:\d+: .*nobody[\s\S]*cannot be used as it is\n$/m)
+  assert.match(diff.stderr, /^\/\S+\/sessiongate\.yaml:\d+: .*nobody[\s\S]*cannot be used as it is\n$/m)
   const reload = await stage.run(`sessiongate reload --url unix:./admin.sock`, { SESSIONGATE_ADMIN_TOKEN: TOKEN })
   assert.equal(reload.code, 78)
   assert.match(reload.stderr, /nobody[\s\S]*refused: the configuration before stays in force\n$/)
@@ -234,7 +234,8 @@ function startTail({ gateway }: LiveStage, args: readonly string[], stdin?: stri
     lines,
     /** Asks until something is shown: only then does it watch. */
     async shows(ask: () => Promise<unknown>) {
-      while (lines.length === 0) await Promise.race([ask(), once(reader, 'line')])
+      const shown = once(reader, 'line')
+      while (lines.length === 0) await Promise.race([ask(), shown])
     },
     async ended() {
       const [code] = await within('the end of tail', exited)

@@ -14,6 +14,9 @@ import { type CommandFolder, checkout, encoded, openCommandFolder } from './comm
 const demo = await readFile(join(checkout, 'config/sessiongate.yaml'), 'utf8')
 const freePorts = { LISTEN: '127.0.0.1:0', ADMIN_LISTEN: '127.0.0.1:0' }
 
+/** Of the gateway that the examples ask. */
+const token = 'the-token-of-this-test-0123456789'
+
 interface Help {
   /** `sessions list`; '' for the program itself. */
   readonly command: string
@@ -47,6 +50,7 @@ async function adapted(example: string, folder: CommandFolder): Promise<string> 
   const line = example
     .replaceAll(/\/(?:run\/secrets|tmp)\//g, `${folder.path}/`)
     .replace('--upstream legacy', '--upstream app')
+    .replace(/--for \d+s$/, '--for 1s')
   const [, from] = /< (\S+)$/.exec(line) ?? []
   if (from !== undefined) await folder.write(from.slice(folder.path.length + 1), encoded('{"userInfo":{"name":"Zoë"}}'))
   // A store, and another one to copy it to.
@@ -87,9 +91,11 @@ async function serveAndStop(folder: CommandFolder, example: string): Promise<num
 
 test('every example that --help shows can be run as it is shown, and ends well', async (t) => {
   await using folder = await openCommandFolder(demo)
-  await using gateway = await startGateway({ config: demo, env: freePorts })
+  const guarded = demo.replace('\nadmin:\n', `\nadmin:\n  token: ${token}\n`)
+  assert.notEqual(guarded, demo)
+  await using gateway = await startGateway({ config: guarded, env: freePorts })
   const helps = await allHelp(folder)
-  assert.ok(helps.length >= 14, `only ${helps.length} commands were found`)
+  assert.ok(helps.length >= 32, `only ${helps.length} commands were found`)
   for (const { command, text, subcommands, examples } of helps) {
     await t.test(`sessiongate ${command}`, async () => {
       if (subcommands.length === 0) assert.ok(examples.length > 0, `--help of ${command} shows no example`)
@@ -101,7 +107,8 @@ test('every example that --help shows can be run as it is shown, and ends well',
         }
         const operator = gateway.operatorUrl.slice('http://'.length)
         const line = await adapted(example, folder)
-        const { code, stderr } = await folder.run(line, { ...freePorts, ADMIN_LISTEN: operator })
+        const env = { ...freePorts, ADMIN_LISTEN: operator, SESSIONGATE_ADMIN_TOKEN: token }
+        const { code, stderr } = await folder.run(line, env)
         assert.equal(code, 0, `${line}\n${stderr}`)
       }
     })

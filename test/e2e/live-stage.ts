@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { jsonText } from '../../src/django/json.ts'
 import { type CommandResult, plainEnvironment, runCommand } from '../support/command.ts'
 import { startApp } from '../support/echo-upstream.ts'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
@@ -37,7 +38,7 @@ export async function openLiveStage(options: LiveStageOptions = {}): Promise<Liv
   const app = stack.use(
     await startApp((request, response) => {
       const userInfo = new URL(request.url ?? '', 'http://app').searchParams.get('user')
-      if (userInfo !== null) response.setHeader('X-Session-Set', `{"userInfo":${userInfo},"cart":["canary"]}`)
+      if (userInfo !== null) response.setHeader('X-Session-Set', jsonText({ userInfo: JSON.parse(userInfo), cart: ['canary'] }))
       response.end('app')
     }),
   )

@@ -110,7 +110,8 @@ export function openFakeGateway(answers: FakeAnswers): Promise<FakeGateway> {
     const line = `${request.method} ${request.url}`
     asked.push(`${line} ${Buffer.concat(chunks)}`.trim())
     const send = (status: number, body: unknown): void => {
-      response.writeHead(status, { 'content-type': status === 200 ? 'application/json' : 'application/problem+json' })
+      const type = status === 200 ? 'application/json' : 'application/problem+json'
+      response.writeHead(status, { 'content-type': type, ...(status === 401 && { 'www-authenticate': 'Bearer' }) })
       response.end(`${JSON.stringify(body)}\n`)
     }
     if (request.headers.authorization !== `Bearer ${TOKEN}`) return send(401, { status: 401, detail: 'no' })
