@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { parseJsonValue } from '../django/json.ts'
+import { jsonText, parseJsonValue } from '../django/json.ts'
 import { isExact } from '../sessions/value-query.ts'
 import { CommandError } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -41,7 +41,7 @@ export function wireMatching(matching: Matching): { user?: string; key?: string;
   if (matching.kind === 'all') return {}
   if (matching.kind === 'user') return { user: matching.user }
   const { key, value } = matching
-  if (!isExact(JSON.parse(textOf(value))))
+  if (!isExact(value))
     throw new CommandError(
       exitCodes.usage,
       'a whole number beyond 2^53 would reach the gateway as another; without --live and --url it is looked for in the store',
@@ -52,7 +52,7 @@ export function wireMatching(matching: Matching): { user?: string; key?: string;
 /** For messages: `of the user "7"`, `with userInfo.role = "admin"`. */
 export function wordsOfMatching(matching: Exclude<Matching, { kind: 'all' }>): string {
   if (matching.kind === 'user') return `of the user ${JSON.stringify(matching.user)}`
-  return `with ${matching.key} = ${textOf(matching.value)}`
+  return `with ${matching.key} = ${jsonText(matching.value)}`
 }
 
 /** Shells take quotes away, so text may do without. Integers stay exact. */
@@ -63,8 +63,4 @@ function readValue(text: string): unknown {
     return text
   }
   return parseJsonValue(text) ?? text
-}
-
-function textOf(value: unknown): string {
-  return JSON.stringify(value, (_, member: unknown) => (typeof member === 'bigint' ? Number(member) : member))
 }

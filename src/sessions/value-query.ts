@@ -16,10 +16,11 @@ export function hasValue(data: SessionData, { path, value }: ValueQuery): boolea
 }
 
 /**
- * False for a whole number beyond 2^53, at any depth, that came through `JSON.parse`: it stands for its neighbours too, and
- * a session of one of them is somebody else's.
+ * False for a whole number beyond 2^53, at any depth. Through `JSON.parse` it stands for its neighbours too, and a session
+ * of one of them is somebody else's.
  */
 export function isExact(value: unknown): boolean {
+  if (typeof value === 'bigint') return false
   if (typeof value === 'number') return !Number.isInteger(value) || Number.isSafeInteger(value)
   return typeof value !== 'object' || value === null || Object.values(value).every(isExact)
 }

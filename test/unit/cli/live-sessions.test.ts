@@ -108,6 +108,11 @@ describe('sessions of the gateway', () => {
       none: /no session is with a\.b = true/,
     },
   ]
+  revocations.push({
+    args: ['--key', 'a', '--value', '{"b":[1,"é"]}'],
+    body: '{"key":"a","value":{"b":[1,"é"]}}',
+    none: /no session is with a = \{"b":\[1,"\\u00e9"\]\}/,
+  })
   for (const { args, body, none } of revocations) {
     test(`are ended by ${args.join(' ')}`, async () => {
       await using gateway = await openFakeGateway({ 'POST /api/sessions/revoke': { revoked: 2, ids: [id, 'x'] } })

@@ -32,6 +32,7 @@ describe('whether a key of a session has a value', () => {
 
   test('a number that stands for its neighbours too is told', () => {
     for (const exact of [7, -7.5, 'text', null, true, [1], { a: 2 ** 53 - 1 }]) assert.equal(isExact(exact), true)
-    for (const rounded of [2 ** 53, [1, 2 ** 60], { a: { b: -(2 ** 53) } }]) assert.equal(isExact(rounded), false)
+    for (const rounded of [2 ** 53, 2n ** 60n, [1, 2 ** 60], { a: { b: -(2 ** 53) } }])
+      assert.equal(isExact(rounded), false)
   })
 })
