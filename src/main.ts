@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline/promises'
 import { text } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { wordsOf } from './cli/failure-words.ts'
@@ -57,6 +58,9 @@ process.exitCode = await runProgram(args, {
     return await openFleet({ config, ...options }, parts)
   },
   readGeneratedSigningKey: async () => (await sessionParts()).readGeneratedSigningKey(),
+  storeExaminations: async (config, timeoutMs) =>
+    (await import('./store-examination.ts')).storeExaminations(config, timeoutMs),
+  ask: process.stdin.isTTY === true && process.stderr.isTTY === true ? askTerminal : undefined,
   explain: async (config, question) => (await import('./explanation.ts')).explainRequest(config, question),
   async openSessionTools(config) {
     const { openSessionParts } = await sessionParts()
@@ -77,3 +81,8 @@ process.exitCode = await runProgram(args, {
     return { ok: true, json: writeSessionData(decoded.data), signedAt: decoded.signedAt, key: decoded.key }
   },
 })
+
+async function askTerminal(question: string): Promise<string> {
+  using terminal = createInterface({ input: process.stdin, output: process.stderr })
+  return await terminal.question(question)
+}

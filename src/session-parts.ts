@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Config, SessionConfig } from './config/config.ts'
+import { SECRET_KEY_FILE, SIGNING_KEY_FILE } from './config/own-files.ts'
 import type { ExpiryRules } from './django/expiry.ts'
 import { createSessionCodec, type SessionCodec } from './django/session-data.ts'
 import type { Clock } from './lib/clock.ts'
@@ -21,10 +22,6 @@ import { compileUserId, type UserIdOf } from './sessions/user-index.ts'
 import { createUserSessions, type UserSessions } from './sessions/user-sessions.ts'
 import { type EngineParts, type Guarding, openSessionEngine, type SecretKeys } from './store-parts.ts'
 import { openUserIndex } from './user-index-parts.ts'
-
-/** Where the secrets are kept that the gateway makes for itself, from the working directory. */
-const SECRET_KEY_FILE = 'var/secret-key'
-const SIGNING_KEY_FILE = 'var/signing-key'
 
 /** Everything that knows sessions, opened from one configuration. */
 export interface SessionParts {

@@ -189,13 +189,14 @@ function serializerOf({ kind, serializer }: CacheConfig): SessionSerializer {
   return kind === 'memory' || serializer === 'json' ? jsonSerializer : pickleSerializer
 }
 
-interface CacheOptions extends StoreOptions {
+export interface CacheOptions extends StoreOptions {
   /** What every key begins with. */
   readonly keyPrefix: string
   readonly watcher: StoreWatcher | undefined
 }
 
-async function openCache(
+/** The cache of a configuration; a server that is down shows in the calls. @throws {Error} when a certificate cannot be read. */
+export async function openCache(
   cache: CacheConfig,
   { keyPrefix, timeoutMs, clock, watcher }: CacheOptions,
 ): Promise<SessionCache> {

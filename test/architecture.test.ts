@@ -41,6 +41,7 @@ const wiring: ReadonlySet<string> = new Set([
   'upstream-parts.ts',
   'session-parts.ts',
   'store-parts.ts',
+  'store-examination.ts',
   'user-index-parts.ts',
   'local-cache-parts.ts',
   'local-cache-states.ts',

@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts'
 import type { Problem } from '../config/problem.ts'
 import type { ConfigSnapshot, FileSnapshot } from '../config/snapshot.ts'
+import type { Diagnosis } from '../lib/diagnosis.ts'
 import type { SessionEngine } from '../sessions/engine.ts'
 import type { UserSessions } from '../sessions/user-sessions.ts'
 
@@ -33,6 +34,16 @@ export interface CliContext {
   /** The secret that signs where the configuration names no keys; made if there is none yet. */
   readonly readGeneratedSigningKey: () => Promise<string>
   readonly explain: (config: Config, question: ExplainQuestion) => Promise<Explanation>
+  /** The stores of a configuration and how to look at each, for that many milliseconds at most a step. */
+  readonly storeExaminations: (config: Config, timeoutMs: number) => Promise<readonly StoreExamination[]>
+  /** Asks somebody who sits before a terminal; undefined where nobody does. */
+  readonly ask?: ((question: string) => Promise<string>) | undefined
+}
+
+/** A look at a store. It rejects with the words of the failure when the store cannot be reached. */
+export interface StoreExamination {
+  readonly name: string
+  readonly examine: () => Promise<readonly Diagnosis[]>
 }
 
 export interface GatewayOptions {

@@ -4,10 +4,12 @@ import { createCheckCommand } from './check.ts'
 import { createCompletionCommand } from './completion.ts'
 import { createConfigCommand, createReloadCommand } from './configuration.ts'
 import { type CliContext, CommandError } from './context.ts'
+import { createDoctorCommand } from './doctor.ts'
 import { exitCodes } from './exit-codes.ts'
 import { createExplainCommand } from './explain.ts'
 import { wordsOf } from './failure-words.ts'
 import { createHealthcheckCommand } from './healthcheck.ts'
+import { createInitCommand } from './init.ts'
 import { createKeysCommand } from './keys.ts'
 import { shieldPublicId } from './options.ts'
 import { createRoutesCommand } from './routes.ts'
@@ -52,6 +54,8 @@ export function createProgram(context: CliContext): Command {
     createReloadCommand(context),
     createTailCommand(context),
     createCompletionCommand(context, () => program),
+    createDoctorCommand(context),
+    createInitCommand(context),
   ]
   for (const command of commands) program.addCommand(command)
   for (const command of withDescendants(program)) {

@@ -48,6 +48,7 @@ const nowhere: CliContext = {
   decode: unused,
   readGeneratedSigningKey: unused,
   explain: unused,
+  storeExaminations: unused,
 }
 
 /** All commands, none of which is run. */

@@ -57,6 +57,7 @@ routes: [{ id: app, match: { path: /* }, upstream: app }]
     decode: unused,
     readGeneratedSigningKey: unused,
     explain: unused,
+    storeExaminations: unused,
   }
   try {
     const code = await runProgram(['sessions', 'copy', '--from', config, '--to', config, ...args], context)

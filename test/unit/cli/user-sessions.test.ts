@@ -44,6 +44,7 @@ async function run(args: readonly string[], store: Partial<Store> = {}) {
     decode: unused,
     readGeneratedSigningKey: unused,
     explain: unused,
+    storeExaminations: unused,
   }
   try {
     const code = await runProgram(['sessions', ...args, '--config', config], context)
