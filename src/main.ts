@@ -84,5 +84,7 @@ process.exitCode = await runProgram(args, {
 
 async function askTerminal(question: string): Promise<string> {
   using terminal = createInterface({ input: process.stdin, output: process.stderr })
-  return await terminal.question(question)
+  const { promise, reject } = Promise.withResolvers<never>()
+  terminal.once('close', () => reject(new Error('nobody answered')))
+  return await Promise.race([terminal.question(question), promise])
 }

@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
 import type { Config } from '../../config/config.ts'
 import { explainValidity, readAuthorities, readCertificatePair } from '../../lib/certificate.ts'
 import type { EpochMs } from '../../lib/clock.ts'
@@ -43,8 +44,8 @@ export function diagnoseEnd(name: string, leaf: X509Certificate, now: EpochMs): 
 /** Are there certificates for all hosts? A pattern is asked for by a name that it covers. */
 export function diagnoseNames(leaves: readonly X509Certificate[], hosts: readonly string[]): Diagnosis[] {
   const bare = hosts.filter((host) => {
-    const name = host.replace(/^\*\./, 'any.')
-    return !leaves.some((leaf) => leaf.checkHost(name) !== undefined || leaf.checkIP(name) !== undefined)
+    const name = host.replace(/^\*\./, 'any.').replace(/^\[|\]$/g, '')
+    return !leaves.some((leaf) => (isIP(name) === 0 ? leaf.checkHost(name) : leaf.checkIP(name)) !== undefined)
   })
   if (bare.length === 0)
     return [good(hosts.length === 0 ? 'no host is named that they should cover' : 'they cover all hosts')]
