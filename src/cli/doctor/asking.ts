@@ -45,7 +45,7 @@ export interface Question {
 /** Asks on a connection, once. @throws {Error} when it is cut, makes no sense, or the time is over. */
 export async function askOn(socket: Socket, question: Question, signal: AbortSignal): Promise<ServerAnswer> {
   const { method, path, headers } = question
-  const asked = request({ method, path, headers, createConnection: () => socket, signal, agent: false })
+  const asked = request({ method, path, headers, createConnection: () => socket, signal })
   asked.end()
   const [response] = await once(asked, 'response', { signal })
   response.setEncoding('latin1')
