@@ -21,6 +21,7 @@ COPY --from=build /app/node_modules /app/node_modules
 COPY --from=build /app/dist /app/dist
 COPY package.json LICENSE /app/
 COPY bin /app/bin
+COPY page/built /app/page/built
 RUN mkdir /data && chown 1000:1000 /data
 USER 1000:1000
 WORKDIR /data

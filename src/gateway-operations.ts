@@ -22,6 +22,7 @@ export interface GatewayState {
   readonly watchRequests: Operations['watchRequests']
   /** Told how many sessions the operator has ended. */
   readonly onRevoked: (count: number) => void
+  readonly history: Operations['history']
   /** The file that the configuration comes from: a moment after the listeners are open, somebody follows it. */
   readonly source: () => Promise<ConfigSource>
 }
@@ -37,6 +38,7 @@ export function createGatewayOperations(state: GatewayState): GatewayOperations 
   )
   return {
     overview: () => overviewOf(state),
+    history: state.history,
     routes: () => routeViews(current().config),
     explain: async ({ method, url, session }) => {
       const question = { method, url, sessionId: session }

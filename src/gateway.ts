@@ -23,6 +23,8 @@ import { openLimits } from './limit-parts.ts'
 import { createLineLimit } from './observe/line-limit.ts'
 import { type OpenLog, openLog } from './observe/log.ts'
 import type { MetricFamily } from './observe/metric-families.ts'
+import { MetricHistory } from './observe/metric-history.ts'
+import { totalledMetrics } from './observe/metric-totals.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { createRequestTail } from './observe/request-tail.ts'
 import { PublicFront } from './public-front.ts'
@@ -69,7 +71,7 @@ export interface Gateway extends AsyncDisposable {
   /** Ends every connection now. */
   cut(): void
   /** What is told at `/metrics` and `/readyz`, for whoever answers there. */
-  families(): Promise<MetricFamily[]>
+  families(only?: 'totals'): Promise<MetricFamily[]>
   readiness(): Promise<ReadyReport>
 }
 
@@ -115,6 +117,7 @@ class RunningGateway implements Gateway {
   readonly #place: WorkerPlace | undefined
   readonly #public: PublicFront
   readonly #operators: OperatorFront
+  readonly #history: MetricHistory
   /** Who asks for it in the moment before somebody follows the file waits for that. */
   readonly #source = Promise.withResolvers<ConfigSource>()
   #generation: Generation | undefined
@@ -157,6 +160,7 @@ class RunningGateway implements Gateway {
       isTrusted: (address) => this.#current.isTrusted(address),
       connections: this.#house.limits.connections,
     })
+    this.#history = new MetricHistory({ families: () => this.families('totals'), clock: systemClock })
     this.operations = createGatewayOperations({
       version,
       startedAt: systemClock(),
@@ -165,6 +169,7 @@ class RunningGateway implements Gateway {
       readiness: () => this.readiness(),
       watchRequests: (listener) => tail.watch(listener),
       onRevoked: (count) => metrics.sessionsRevoked('admin', count),
+      history: () => this.#history.report(),
       source: () => this.#source.promise,
     })
     this.#operators = new OperatorFront({
@@ -255,6 +260,7 @@ class RunningGateway implements Gateway {
     await this.#public[Symbol.asyncDispose]()
     await this.#operators[Symbol.asyncDispose]()
     await this.operations[Symbol.asyncDispose]()
+    this.#history[Symbol.dispose]()
     const generations = [...this.#leaving, this.#generation].filter((generation) => generation !== undefined)
     for (const generation of generations) await generation[Symbol.asyncDispose]()
     this.#house.limits[Symbol.dispose]()
@@ -273,6 +279,7 @@ class RunningGateway implements Gateway {
     const { metrics, tunnels, log, limits } = this.#house
     limits.apply(config)
     metrics.configured(configInfo(config))
+    this.#history.run(config.admin?.token !== undefined && this.#place === undefined)
     metrics.watchUpstreams([...upstreams.values()])
     metrics.tls.keepOnly(certificateNames(config))
     tunnels.renew()
@@ -283,8 +290,9 @@ class RunningGateway implements Gateway {
     sessions.tell()
   }
 
-  families(): Promise<MetricFamily[]> {
-    return this.#house.metrics.families()
+  families(only?: 'totals'): Promise<MetricFamily[]> {
+    const { metrics } = this.#house
+    return only === undefined ? metrics.families() : metrics.familiesOf(totalledMetrics)
   }
 
   /** The first line on stdout is the one that supervisors and tests wait for; warnings come after it. */

@@ -5,6 +5,7 @@ import {
   configurationView,
   drainView,
   explanationView,
+  historyView,
   keyView,
   overviewView,
   reloadView,
@@ -77,6 +78,14 @@ export const endpoints: readonly Endpoint[] = [
     input: nothing,
     output: overviewView,
     run: (operations) => operations.overview(),
+  }),
+  endpoint({
+    method: 'GET',
+    path: '/api/history',
+    about: 'What happened in the last hour, in stretches of ten seconds',
+    input: nothing,
+    output: historyView,
+    run: (operations) => operations.history(),
   }),
   endpoint({
     method: 'GET',

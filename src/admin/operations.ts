@@ -1,6 +1,7 @@
 import type {
   ConfigurationView,
   ExplanationView,
+  HistoryView,
   KeyView,
   Overview,
   ReloadView,
@@ -23,6 +24,8 @@ type Soon<T> = T | Promise<T>
 /** What the operator can learn and do; asked by the API, the page and the command line. */
 export interface Operations {
   overview(): Promise<Overview>
+  /** The last hour, or what there is of it since the start. */
+  history(): Soon<HistoryView>
   routes(): Soon<readonly RouteView[]>
   /** @throws {OperationRefused} when there is no such session. */
   explain(question: { method: string; url: string; session: string | undefined }): Promise<ExplanationView>

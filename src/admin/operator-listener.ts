@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { addressText, type ListenAddress, listenOn } from '../lib/listening.ts'
 import { createSingleFlight } from '../lib/single-flight.ts'
 import type { AdminApi } from './api.ts'
+import { isForPage, type OperatorPage, openOperatorPage } from './page.ts'
 
 /** What `/readyz` tells: a word for each thing that must work. */
 export interface ReadyReport {
@@ -22,7 +23,7 @@ export interface OperatorListenerOptions {
 export interface OperatorListener extends AsyncDisposable {
   /** `host:port`, or the socket's path. */
   readonly address: string
-  /** From now on it serves what is below `/api`; undefined: nothing is there. */
+  /** From now on it serves what is below `/api`, and the page that asks there; undefined: neither is there. */
   useApi(api: AdminApi | undefined): void
   /**
    * Takes nobody any more, and ends the streams; who waits for an answer gets it, for he may have asked for this very
@@ -43,9 +44,10 @@ interface OperatorAnswer {
   readonly body: string
 }
 
-/** The operator's listener: `/metrics`, `/livez`, `/readyz`, which change nothing and answer GET and HEAD only, and `/api`. */
+/** The operator's listener: `/metrics`, `/livez`, `/readyz`, which change nothing and answer GET and HEAD only, `/api`, and the page. */
 export async function openOperatorListener(options: OperatorListenerOptions): Promise<OperatorListener> {
   let api: AdminApi | undefined
+  let page: OperatorPage | undefined
   const server = createOperatorServer((request, response) => void serve(request, response))
   // To write the text takes milliseconds in which nothing else happens: who asks meanwhile shares the next one.
   const scrape = createSingleFlight(options.metrics)
@@ -55,6 +57,7 @@ export async function openOperatorListener(options: OperatorListenerOptions): Pr
     useApi(next) {
       api?.close()
       api = next
+      page = next && (page ?? openOperatorPage())
     },
     leave() {
       api?.close()
@@ -71,6 +74,8 @@ export async function openOperatorListener(options: OperatorListenerOptions): Pr
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (api !== undefined && isForApi(request) && mayAsk(request, options.address))
       return await api.serve(request, response)
+    if (page !== undefined && isForPage(request) && mayAsk(request, options.address))
+      return await page.serve(request, response)
     const answer = await answerTo(request).catch(() => plain(500, 'the operator listener failed\n'))
     response.writeHead(answer.status, {
       'Content-Type': answer.type,

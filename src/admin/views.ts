@@ -122,6 +122,29 @@ export const clearedView = z.strictObject({ cleared: z.number() })
 
 export const drainView = z.strictObject({ server: z.string(), drained: z.boolean() })
 
+const samples = z.array(z.number().nullable())
+
+export const historyView = z.strictObject({
+  every_seconds: z.number(),
+  at: z.array(z.iso.datetime()).describe('The end of each stretch; the newest is last, and an hour is kept'),
+  series: z
+    .strictObject({
+      requests: samples,
+      with_session: samples.describe('Requests that brought a session that holds'),
+      errors: samples.describe('Answers of status 500 and above'),
+      refused: samples.describe('Not let in by the access rules'),
+      sent_to_login: samples.describe('By a redirect'),
+      sessions_begun: samples,
+      sessions_renewed: samples.describe('With another key, as by a login'),
+      sessions_revoked: samples,
+      overhead_p99_seconds: samples.describe('Of a hundred requests 99 took the gateway no longer than that'),
+      in_flight: samples.describe('At the end of the stretch'),
+      web_sockets: samples.describe('At the end of the stretch'),
+    })
+    .describe('Each as long as at; per second where nothing else is said; null = nothing to be said'),
+})
+
+export type HistoryView = z.infer<typeof historyView>
 export type Overview = z.infer<typeof overviewView>
 export type RouteView = z.infer<typeof routeView>
 export type ExplanationView = z.infer<typeof explanationView>

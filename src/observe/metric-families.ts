@@ -35,6 +35,12 @@ const aggregators: Readonly<Record<string, Aggregator>> = {
 
 type JsonOf = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
 
+/** What a registry holds now of these metrics. */
+export async function readFamiliesOf(registry: Registry, names: ReadonlySet<string>): Promise<MetricFamily[]> {
+  const metrics = [...names].map((name) => registry.getSingleMetric(name)).filter((metric) => metric !== undefined)
+  return (await Promise.all(metrics.map((metric) => metric.get()))) as unknown as MetricFamily[]
+}
+
 /** What a registry holds now. */
 export async function readFamilies(registry: Registry): Promise<MetricFamily[]> {
   // Its types give the kind as a number, and do not know the names of a histogram's parts.

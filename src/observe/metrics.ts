@@ -2,7 +2,7 @@ import { Registry } from 'prom-client'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import type { Exchange } from './exchange.ts'
 import { createLimitMetrics, type LimitMetrics } from './limit-metrics.ts'
-import { type MetricFamily, readFamilies } from './metric-families.ts'
+import { type MetricFamily, readFamilies, readFamiliesOf } from './metric-families.ts'
 import { type BuildInfo, type ConfigInfo, createProcessMetrics } from './process-metrics.ts'
 import { createReloadMetrics, type ReloadMetrics } from './reload-metrics.ts'
 import { createRequestMetrics } from './request-metrics.ts'
@@ -44,6 +44,8 @@ export interface Metrics {
   text(): Promise<string>
   /** The same as values, to be summed up with those of other processes. */
   families(): Promise<MetricFamily[]>
+  /** Of these only; what is told of the time since the last look at all is left as it is. */
+  familiesOf(names: ReadonlySet<string>): Promise<MetricFamily[]>
 }
 
 export function createMetrics(options: MetricsOptions): Metrics {
@@ -70,5 +72,6 @@ export function createMetrics(options: MetricsOptions): Metrics {
     configured: runtime.configured,
     text: () => registry.metrics(),
     families: () => readFamilies(registry),
+    familiesOf: (names) => readFamiliesOf(registry, names),
   }
 }

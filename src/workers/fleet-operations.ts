@@ -20,6 +20,7 @@ export interface FleetState {
   readonly crew: Crew
   readonly drained: DrainedServers
   readonly tail: Pick<SharedTail, 'watch'>
+  readonly history: Operations['history']
   /** While that runs, no worker starts, and none gets another configuration. */
   readonly inTurn: <T>(task: () => Promise<T>) => Promise<T>
   /** What the supervisor can tell by itself. */
@@ -31,12 +32,13 @@ export interface FleetState {
  * asked; what each has of its own is asked of all and put together.
  */
 export function createFleetOperations(state: FleetState): Operations {
-  const { crew, tail, ofFile } = state
+  const { crew, tail, history, ofFile } = state
   const serving = () => crew.serving().map(({ worker }) => worker)
   const one = async <T>(operation: Operation, outcome: z.ZodType<T>): Promise<T> =>
     (await askOne(serving(), operation, outcome)).value
   return {
     overview: () => overviewOf(state),
+    history,
     routes: () => one({ name: 'routes' }, outcomes.routes),
     explain: (question) => one({ name: 'explain', ...question }, outcomes.explain),
     listSessions: (query, limit) => listSessions(crew, query, limit),

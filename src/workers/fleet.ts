@@ -100,6 +100,7 @@ class Supervisor implements Fleet {
       inTurn: this.#inTurn,
       fileOperations: this.#parts.fileOperations,
       metrics: () => this.#sums.text(),
+      totals: () => this.#sums.totals(),
       log: this.#log,
       crew: {
         serving: () => this.#slots.flatMap(({ number, worker }) => (worker === undefined ? [] : [{ number, worker }])),

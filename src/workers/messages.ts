@@ -28,7 +28,8 @@ const order = z.discriminatedUnion('kind', [
   }),
   /** To be answered with `pong` by whoever's event loop turns. */
   z.object({ kind: z.literal('ping') }),
-  z.object({ kind: z.literal('metrics'), id }),
+  /** `totals`: only what the history is made of. */
+  z.object({ kind: z.literal('metrics'), id, only: z.literal('totals').optional() }),
   z.object({ kind: z.literal('readiness'), id }),
   /** Something that the operator asks; it may take long, so that `begun` is said first. */
   z.object({ kind: z.literal('operate'), id, operation }),

@@ -8,6 +8,8 @@ const ANSWER_MS = 1_000
 export interface MetricSums {
   /** That process is one more to be asked. */
   add(worker: WorkerProcess): void
+  /** What the history is made of, of each process; readings of the time since the last look are left as they are. */
+  totals(): Promise<readonly MetricFamily[]>
   /** Prometheus' text format. Scrapes at the same time share one answer. */
   text(): Promise<string>
 }
@@ -41,6 +43,12 @@ export function createMetricSums(own: () => Promise<readonly MetricFamily[]>): M
         living.delete(worker)
         gone = [...gone, lastingFamilies(worker.families)]
       })
+    },
+    async totals() {
+      const told = new Map<WorkerProcess, readonly MetricFamily[]>()
+      await Promise.all([...living].map(async (worker) => told.set(worker, await worker.totals(ANSWER_MS))))
+      // Who has ended meanwhile is among those that are gone.
+      return [...[...living].map((worker) => told.get(worker) ?? worker.families), ...gone].flat()
     },
     text() {
       running ??= scrape().finally(() => {

@@ -3,6 +3,8 @@ import type { Config } from '../config/config.ts'
 import type { ConfigSource } from '../config/reloading.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { Log } from '../observe/log.ts'
+import type { MetricFamily } from '../observe/metric-families.ts'
+import { MetricHistory } from '../observe/metric-history.ts'
 import { type Crew, readinessOf } from './crew.ts'
 import { DrainedServers } from './drained-servers.ts'
 import { createFleetOperations, type FleetState } from './fleet-operations.ts'
@@ -17,6 +19,8 @@ export interface DeskParts
     Pick<FleetParts, 'fileOperations'> {
   readonly crew: Crew
   readonly metrics: () => Promise<string>
+  /** What the history is made of. */
+  readonly totals: () => Promise<readonly MetricFamily[]>
   readonly log: Log
 }
 
@@ -25,17 +29,20 @@ export class OperatorDesk implements AsyncDisposable {
   readonly #front: OperatorFront
   readonly #drained = new DrainedServers()
   readonly #tail: SharedTail
+  readonly #history: MetricHistory
   /** Who asks for it in the moment before somebody follows the file waits for that. */
   readonly #source = Promise.withResolvers<ConfigSource>()
 
-  constructor({ metrics, log, fileOperations, ...parts }: DeskParts) {
+  constructor({ metrics, totals, log, fileOperations, ...parts }: DeskParts) {
     const { version, config, crew } = parts
     this.#tail = new SharedTail(crew.listening)
+    this.#history = new MetricHistory({ families: totals, clock: systemClock })
     const operations = createFleetOperations({
       ...parts,
       startedAt: systemClock(),
       drained: this.#drained,
       tail: this.#tail,
+      history: () => this.#history.report(),
       ofFile: fileOperations(config, () => this.#source.promise),
     })
     this.#front = new OperatorFront({ metrics, isReady: () => readinessOf(crew), operations, version, log })
@@ -57,6 +64,7 @@ export class OperatorDesk implements AsyncDisposable {
     return {
       commit: () => {
         prepared.commit()
+        this.#history.run(config.admin?.token !== undefined)
         this.#drained.keepOnly(config)
       },
       [Symbol.asyncDispose]: () => prepared[Symbol.asyncDispose](),
@@ -77,6 +85,7 @@ export class OperatorDesk implements AsyncDisposable {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
+    this.#history[Symbol.dispose]()
     return this.#front[Symbol.asyncDispose]()
   }
 }

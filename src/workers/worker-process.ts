@@ -148,6 +148,11 @@ export class WorkerProcess {
     await this.ask({ kind: 'metrics' }, { as, withinMs })
   }
 
+  /** What the history is made of, as it is now; as it was last, if it does not answer in time. */
+  async totals(withinMs: number): Promise<readonly MetricFamily[]> {
+    return (await this.ask({ kind: 'metrics', only: 'totals' }, { as: answers.metrics, withinMs })) ?? this.families
+  }
+
   /** Resolves when it has ended and its output is read; kills it if that takes longer. */
   async endWithin(durationMs: number): Promise<void> {
     const killer = setTimeout(() => this.kill(), durationMs)

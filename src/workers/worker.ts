@@ -15,7 +15,7 @@ export interface WorkerGateway extends AsyncDisposable {
   readonly addresses: readonly string[]
   drain(options: { readonly readinessDelayMs: number }): Promise<void>
   cut(): void
-  families(): Promise<MetricFamily[]>
+  families(only?: 'totals'): Promise<MetricFamily[]>
   readiness(): Promise<ReadyReport>
   /** What the operator can learn and do here. */
   readonly operations: WorkerOperations
@@ -124,7 +124,7 @@ class Member {
         await line.send({ kind: 'pong' })
         break
       case 'metrics':
-        await this.#answer(order.id, await this.#gateway.families())
+        await this.#answer(order.id, await this.#gateway.families(order.only))
         break
       case 'readiness':
         await this.#answer(order.id, await this.#gateway.readiness())
