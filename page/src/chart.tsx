@@ -36,7 +36,7 @@ export function Chart({ at, lines, text }: ChartProps) {
   useEffect(() => {
     const box = place.current
     if (box === null) return
-    const drawn = new uPlot(optionsOf(box, { lines, text, onPoint: setPointed }), [[]], box)
+    const drawn = new uPlot(optionsOf(box, { lines, text, onPoint: setPointed }), dataOf(at, lines), box)
     plot.current = drawn
     const watcher = new ResizeObserver(() => drawn.setSize({ width: box.clientWidth, height: HEIGHT }))
     watcher.observe(box)
@@ -47,7 +47,7 @@ export function Chart({ at, lines, text }: ChartProps) {
   }, [shape, scheme])
 
   useEffect(() => {
-    plot.current?.setData([[...at], ...lines.map(({ values }) => [...values])])
+    plot.current?.setData(dataOf(at, lines))
   }, [at, lines, shape, scheme])
 
   const shown = pointed ?? at.length - 1
@@ -66,6 +66,10 @@ export function Chart({ at, lines, text }: ChartProps) {
       <div class="plot" ref={place} aria-hidden="true" />
     </>
   )
+}
+
+function dataOf(at: readonly number[], lines: readonly ChartLine[]): uPlot.AlignedData {
+  return [[...at], ...lines.map(({ values }) => [...values])]
 }
 
 function useColourScheme(): boolean {

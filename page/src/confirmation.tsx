@@ -14,11 +14,10 @@ interface ConfirmationProps {
 export function Confirmation({ question, onAnswer }: ConfirmationProps) {
   const dialog = useRef<HTMLDialogElement>(null)
   useEffect(() => {
-    const before = document.activeElement
-    dialog.current?.showModal()
-    return () => {
-      if (before instanceof HTMLElement && before.isConnected) before.focus()
-    }
+    const shown = dialog.current
+    shown?.showModal()
+    // Taken out of the page while it is open, it would not give the focus back.
+    return () => shown?.close()
   }, [])
   /** Without it the focus would leave by the last button, for the browser's own controls. */
   function keepFocus(event: KeyboardEvent): void {

@@ -37,8 +37,10 @@ export function useResource<T>(path: string | undefined, everyMs?: number): Reso
     void refresh()
     const look = () => document.visibilityState === 'visible' && void refresh()
     const timer = everyMs === undefined ? undefined : setInterval(look, everyMs)
+    if (everyMs !== undefined) document.addEventListener('visibilitychange', look)
     return () => {
       clearInterval(timer)
+      document.removeEventListener('visibilitychange', look)
       abort.current.abort()
     }
   }, [refresh, everyMs])

@@ -40,8 +40,11 @@ function useFound(search: Search) {
 }
 
 /** What was found, and the ways to end it. */
-export function SessionResults({ search }: { search: Search }) {
+export function SessionResults({ search, onTold }: { search: Search; onTold: (text: string) => void }) {
   const { found, failure, first, more } = useFound(search)
+  useEffect(() => {
+    if (found !== undefined) onTold(howMany(found))
+  }, [found, onTold])
   const { errand, endOne, endAll } = useRevocation(search, first)
   const heading = useRef<HTMLHeadingElement>(null)
   // The button that was pressed has gone with its row.
@@ -94,6 +97,11 @@ function useRevocation(search: Search, onEnded: () => Promise<void>) {
   return { errand, endOne, endAll }
 }
 
+function howMany({ rows, next, isWhole }: Found): string {
+  const more = next === null ? '' : ', there are more'
+  return `${counted(rows.length, 'session')} shown${more}${isWhole ? '' : '; the store cannot tell all that it holds'}.`
+}
+
 interface RowsProps {
   readonly found: Found
   readonly onEnd: (row: Row) => Promise<void>
@@ -101,13 +109,10 @@ interface RowsProps {
 }
 
 function Rows({ found, onEnd, onMore }: RowsProps) {
-  const { rows, next, isWhole } = found
+  const { rows, next } = found
   return (
     <>
-      <p class="muted" role="status">
-        {counted(rows.length, 'session')} shown{next === null ? '' : ', there are more'}
-        {isWhole ? '' : '; the store cannot tell all that it holds'}.
-      </p>
+      <p class="muted">{howMany(found)}</p>
       <Table
         caption="Sessions"
         rows={rows}

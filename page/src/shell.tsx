@@ -56,9 +56,6 @@ export function Shell({ api, onLeave }: { api: Api; onLeave: () => void }) {
   const View = pages[place.view]
   return (
     <SurroundingsContext.Provider value={surroundings}>
-      <button type="button" class="skip" onClick={() => document.getElementById('title')?.focus()}>
-        Skip to the content
-      </button>
       <Header place={place} onLeave={onLeave} />
       <main id="main">
         <View key={`${place.view}/${place.id}`} place={place} />
@@ -87,6 +84,9 @@ function Header({ place, onLeave }: { place: Place; onLeave: () => void }) {
   useEffect(() => setOpen(false), [place])
   return (
     <header class={isOpen ? 'menu open' : 'menu'}>
+      <button type="button" class="skip" onClick={() => document.getElementById('title')?.focus()}>
+        Skip to the content
+      </button>
       <p class="brand">sessiongate</p>
       <button type="button" class="toggle" aria-expanded={isOpen} aria-controls="menu" onClick={() => setOpen(!isOpen)}>
         Menu

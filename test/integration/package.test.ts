@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, describe, test } from 'node:test'
 import { cleanEnvironment, findOldNode, runCommand } from '../support/command.ts'
-import { eventWithin, within } from '../support/deadline.ts'
+import { within } from '../support/deadline.ts'
 
 const checkout = resolve(import.meta.dirname, '../..')
 
@@ -25,7 +25,7 @@ const config = `
 version: 1
 listen: [{ address: "127.0.0.1:0" }]
 hosts: [127.0.0.1]
-admin: off
+admin: { listen: "127.0.0.1:0", token: the-token-of-this-package-0123 }
 upstreams: { app: { servers: ["http://127.0.0.1:9"] } }
 routes:
   - { id: login, match: { path: /login }, upstream: app, auth: public }
@@ -54,7 +54,7 @@ describe('the published package', () => {
   after(() => rm(folder, { recursive: true }))
 
   test('has the command, what was built, and the licence, but no source, no tests and no Node', () => {
-    for (const wanted of ['bin/sessiongate.mjs', 'dist/main.js', 'LICENSE', 'package.json']) {
+    for (const wanted of ['bin/sessiongate.mjs', 'dist/main.js', 'page/built/page.js', 'LICENSE', 'package.json']) {
       assert.ok(names.includes(wanted), wanted)
     }
     const odd = names.filter((name) => /^(src|test|scripts|bench|examples|node_modules)\/|\.ts$|\.tgz$/.test(name))
@@ -83,10 +83,13 @@ describe('the published package', () => {
     const signal = (name: NodeJS.Signals) => process.kill(-Number(child.pid), name)
     const ended = once(child.stdout, 'close')
     t.after(() => child.stdout.closed || signal('SIGKILL'))
-    const [line] = await eventWithin(createInterface(child.stdout), 'line', 20_000)
-    const { msg, address } = JSON.parse(String(line))
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+    const { msg, address } = JSON.parse((await within('the first line', lines.next(), 20_000)).value ?? '')
+    const operator = JSON.parse((await within('the second line', lines.next())).value ?? '')
     assert.equal(msg, 'listening')
     assert.equal((await fetch(`http://${address}/`)).status, 401)
+    const page = await fetch(`http://${operator.address}/page/page.js`)
+    assert.deepEqual([page.status, page.headers.get('content-type')], [200, 'text/javascript; charset=utf-8'])
     signal('SIGTERM')
     await within('the gateway to end', ended)
     await assert.rejects(fetch(`http://${address}/`))

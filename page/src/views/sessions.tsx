@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { Choice, Field, Title } from '../parts.tsx'
 import { linkTo, type Place } from '../place.ts'
 import { SessionDetail } from '../session-detail.tsx'
@@ -8,12 +8,24 @@ import { searchOf } from '../session-search.ts'
 /** Who is logged in, what is in a session, and how it is ended. */
 export function Sessions({ place: { id, asked } }: { place: Place }) {
   if (id !== undefined) return <SessionDetail id={id} />
+  return <Search asked={asked} />
+}
+
+function Search({ asked }: { asked: Readonly<Record<string, string>> }) {
   const search = searchOf(asked)
+  // The same is looked for again when it is asked for again, though the address stays.
+  const [turn, setTurn] = useState(0)
+  const [told, setTold] = useState('')
   return (
     <>
       <Title>Sessions</Title>
-      <SearchForm key={JSON.stringify(asked)} asked={asked} />
-      {search === undefined ? null : <SessionResults key={JSON.stringify(search)} search={search} />}
+      <SearchForm asked={asked} onAgain={() => setTurn(turn + 1)} />
+      <p role="status" class="unseen">
+        {search === undefined ? '' : told}
+      </p>
+      {search === undefined ? null : (
+        <SessionResults key={`${turn} ${JSON.stringify(search)}`} search={search} onTold={setTold} />
+      )}
     </>
   )
 }
@@ -27,17 +39,33 @@ const kinds: readonly { value: Kind; text: string }[] = [
   { value: 'all', text: 'all' },
 ]
 
-function SearchForm({ asked }: { asked: Readonly<Record<string, string>> }) {
-  const [kind, setKind] = useState<string>(asked.by === 'all' ? 'all' : asked.key !== undefined ? 'value' : 'user')
-  const [user, setUser] = useState(asked.user ?? '')
+interface SearchFormProps {
+  readonly asked: Readonly<Record<string, string>>
+  readonly onAgain: () => void
+}
+
+function SearchForm({ asked, onAgain }: SearchFormProps) {
+  const [kind, setKind] = useState('user')
+  const [user, setUser] = useState('')
   const [id, setId] = useState('')
-  const [key, setKey] = useState(asked.key ?? '')
-  const [value, setValue] = useState(asked.value ?? '')
+  const [key, setKey] = useState('')
+  const [value, setValue] = useState('')
+  useEffect(() => {
+    setKind(asked.by === 'all' ? 'all' : asked.key === undefined ? 'user' : 'value')
+    setUser(asked.user ?? '')
+    setKey(asked.key ?? '')
+    setValue(asked.value ?? '')
+  }, [asked])
   function submit(): void {
-    if (kind === 'id') location.hash = linkTo('sessions', { id: id.trim() })
-    else if (kind === 'all') location.hash = linkTo('sessions', { asked: { by: 'all' } })
-    else if (kind === 'value') location.hash = linkTo('sessions', { asked: { key: key.trim(), value } })
-    else location.hash = linkTo('sessions', { asked: { user: user.trim() } })
+    const links: Readonly<Record<string, string>> = {
+      id: linkTo('sessions', { id: id.trim() }),
+      all: linkTo('sessions', { asked: { by: 'all' } }),
+      value: linkTo('sessions', { asked: { key: key.trim(), value } }),
+      user: linkTo('sessions', { asked: { user: user.trim() } }),
+    }
+    const next = links[kind] ?? location.hash
+    if (location.hash === next) onAgain()
+    else location.hash = next
   }
   return (
     <form
