@@ -99,7 +99,7 @@ function optionsOf(box: HTMLElement, { lines, text, onPoint }: Drawing): uPlot.O
   return {
     width: box.clientWidth,
     height: HEIGHT,
-    padding: [8, 8, 0, 0],
+    padding: [10, 20, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: {
@@ -107,7 +107,7 @@ function optionsOf(box: HTMLElement, { lines, text, onPoint }: Drawing): uPlot.O
       y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] },
     },
     axes: [
-      { ...axis, space: 60, values: (_, ticks) => ticks.map(clockText) },
+      { ...axis, space: 60, size: 28, values: (_, ticks) => ticks.map(clockText) },
       { ...axis, space: 30, size: 56, values: (_, ticks) => ticks.map(text) },
     ],
     series: [

@@ -7,18 +7,15 @@ interface ConfirmationProps {
   readonly onAnswer: (isMeant: boolean) => void
 }
 
+const MEANT = 'yes'
+
 /**
  * Asks before something is done. The browser's own dialog: what lies behind it is out of reach, Escape means no, and the
  * focus goes back to where it was.
  */
 export function Confirmation({ question, onAnswer }: ConfirmationProps) {
   const dialog = useRef<HTMLDialogElement>(null)
-  useEffect(() => {
-    const shown = dialog.current
-    shown?.showModal()
-    // Taken out of the page while it is open, it would not give the focus back.
-    return () => shown?.close()
-  }, [])
+  useEffect(() => dialog.current?.showModal(), [])
   /** Without it the focus would leave by the last button, for the browser's own controls. */
   function keepFocus(event: KeyboardEvent): void {
     if (event.key !== 'Tab') return
@@ -33,18 +30,15 @@ export function Confirmation({ question, onAnswer }: ConfirmationProps) {
       aria-labelledby="question-title"
       aria-describedby="question-text"
       onKeyDown={keepFocus}
-      onCancel={(event) => {
-        event.preventDefault()
-        onAnswer(false)
-      }}
+      onClose={(event) => onAnswer(event.currentTarget.returnValue === MEANT)}
     >
       <h2 id="question-title">{question.title}</h2>
       <p id="question-text">{plainly(question.text)}</p>
       <div class="buttons">
-        <button type="button" onClick={() => onAnswer(false)}>
+        <button type="button" onClick={() => dialog.current?.close()}>
           Cancel
         </button>
-        <button type="button" class="danger" onClick={() => onAnswer(true)}>
+        <button type="button" class="danger" onClick={() => dialog.current?.close(MEANT)}>
           {question.action}
         </button>
       </div>

@@ -46,6 +46,8 @@ export function Login({ reason, onToken }: LoginProps) {
       >
         <p class="brand">sessiongate</p>
         <h1>For the operator</h1>
+        {/* Managers of passwords file what they keep under a name. */}
+        <input hidden readOnly autocomplete="username" value="operator" />
         <Field
           label="Token"
           value={token}

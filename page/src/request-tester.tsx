@@ -116,7 +116,7 @@ function Details({ explanation }: { explanation: ExplanationView }) {
         {rules.map(({ id, hit, missed_by }) => (
           <li key={id}>
             <Badge tone={hit ? 'good' : 'plain'}>{hit ? 'hit' : 'miss'}</Badge> <b>{plainly(id)}</b>
-            {missed_by === null ? null : <span class="muted"> {plainly(missed_by)}</span>}
+            {missed_by === null ? null : <span class="muted"> is for another {plainly(missed_by)}</span>}
           </li>
         ))}
       </ol>

@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks'
 import type { HistoryView } from '../../src/admin/views.ts'
 import { minutesOf } from './minutes.ts'
 import { Table } from './parts.tsx'
-import { timeText } from './wording.ts'
+import { minuteText } from './wording.ts'
 
 interface SeriesTableProps {
   readonly title: string
@@ -29,7 +29,7 @@ export function SeriesTable({ title, history, lines, text }: SeriesTableProps) {
             keyOf={({ at }) => at}
             empty="There is nothing yet."
             columns={[
-              { title: 'Minute', cell: ({ at }) => timeText(at).slice(0, -3) },
+              { title: 'Minute', cell: ({ at }) => minuteText(at) },
               ...lines.map(({ label }, index) => ({
                 title: label,
                 isNumber: true,

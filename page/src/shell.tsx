@@ -83,7 +83,8 @@ function Header({ place, onLeave }: { place: Place; onLeave: () => void }) {
   const [isOpen, setOpen] = useState(false)
   useEffect(() => setOpen(false), [place])
   return (
-    <header class={isOpen ? 'menu open' : 'menu'}>
+    <header class="side">
+      <div class={isOpen ? 'menu open' : 'menu'}>
       <button type="button" class="skip" onClick={() => document.getElementById('title')?.focus()}>
         Skip to the content
       </button>
@@ -106,6 +107,7 @@ function Header({ place, onLeave }: { place: Place; onLeave: () => void }) {
         <button type="button" class="leave" onClick={onLeave}>
           Log out
         </button>
+      </div>
       </div>
     </header>
   )

@@ -48,6 +48,11 @@ export function timeText(iso: string, now = new Date()): string {
   return at.toDateString() === now.toDateString() ? time : `${at.toLocaleDateString('en-CA')} ${time}`
 }
 
+/** `14:03`, in the reader's own time zone. */
+export function minuteText(iso: string): string {
+  return new Date(iso).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })
+}
+
 /** Why a request was let in or not, as the gateway's words have it. */
 export function reasonText(reason: string): string {
   const [word = '', ...rest] = reason.split(';')

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Browser, chromium as browserType, type Page } from 'playwright-core'
+import { createPageVisitor } from '../support/page-visitor.ts'
 import { putConfig, reloadBy } from '../support/reloads.ts'
 import { requireServer } from '../support/requirement.ts'
 import { configOf, openStage, TOKEN, tabTo, type Visit, visit } from './page-stage.ts'
@@ -47,7 +48,7 @@ describe('the operator’s page', { skip: chromium.skip }, () => {
     await reloadBy(gateway, () => putConfig(gateway, configOf(app.origin, 'another-token-of-this-page-01234')))
     await there.page.getByRole('link', { name: 'Keys' }).click()
     await there.page.getByRole('alert').filter({ hasText: 'any more' }).waitFor()
-    await there.enter('another-token-of-this-page-01234')
+    await there.enter('another-token-of-this-page-01234', 'Keys')
   })
 
   test('shows what runs and how it is, and the last hour as lines and as a table', async () => {
@@ -67,7 +68,7 @@ describe('the operator’s page', { skip: chromium.skip }, () => {
       await pause(100)
     }
     await page.reload()
-    const requests = page.getByRole('figure', { name: 'Requests' })
+    const requests = page.getByRole('figure', { name: 'Requests per second' })
     await requests.locator('canvas').waitFor()
     assert.deepEqual(await page.locator('figure canvas').count(), 4)
     await requests.getByText('As a table').click()
@@ -173,16 +174,15 @@ describe('the operator’s page', { skip: chromium.skip }, () => {
     await there.enter()
     await page.getByRole('link', { name: 'Live' }).click()
     await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
-    const get = (path: string) =>
-      fetch(`${stage.gateway.url}${path}`, { redirect: 'manual', headers: { accept: 'text/html' } })
-    await get('/orders/7')
+    const visitor = await createPageVisitor(stage.gateway.url)
+    await visitor.open('/orders/7')
     await seen(page, '/orders/7')
     assert.match(
       (await page.getByRole('row').nth(1).textContent()) ?? '',
       /302.*GET.*\/orders\/7.*shop.*login redirect, no session/,
     )
     await page.getByRole('button', { name: 'Pause' }).click()
-    await get('/ops/held')
+    await visitor.open('/ops/held')
     await page.getByRole('button', { name: 'Go on (1 new)' }).click()
     await seen(page, '/ops/held')
     await page.getByLabel('Route').selectOption('ops')

@@ -66,8 +66,8 @@ export interface Visit extends AsyncDisposable {
   readonly page: Page
   /** What the console said, less that a request was refused. */
   readonly complaints: string[]
-  /** Types the token and comes in. */
-  enter(token?: string): Promise<void>
+  /** Types the token and comes in, to the view with that title. */
+  enter(token?: string, title?: string): Promise<void>
   /** By the address, as by a link. */
   open(hash: string): Promise<void>
 }
@@ -76,6 +76,7 @@ export interface Visit extends AsyncDisposable {
 export async function visit(browser: Browser, stage: PageStage, options: BrowserContextOptions = {}): Promise<Visit> {
   const { operatorUrl } = stage.gateway
   const context = await browser.newContext({ locale: 'en-GB', ...options })
+  context.setDefaultTimeout(15_000)
   const page = await context.newPage()
   const complaints: string[] = []
   const strange: string[] = []
@@ -93,10 +94,10 @@ export async function visit(browser: Browser, stage: PageStage, options: Browser
   return {
     page,
     complaints,
-    async enter(token = TOKEN) {
+    async enter(token = TOKEN, title = 'Overview') {
       await page.getByLabel('Token').fill(token)
       await page.getByRole('button', { name: 'Open' }).click()
-      await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor()
+      await page.getByRole('heading', { level: 1, name: title }).waitFor()
     },
     async open(hash) {
       await page.goto(`${operatorUrl}/#/${hash}`)

@@ -117,7 +117,7 @@ function Lines({ lines }: { lines: readonly RequestLine[] }) {
           ),
         },
         { title: 'Route', cell: ({ route }) => (route === '' ? <span class="muted">none</span> : plainly(route)) },
-        { title: 'Decision', cell: ({ decision }) => <Foreign text={decision.replaceAll('_', ' ')} /> },
+        { title: 'Decision', cell: ({ decision }) => <Foreign text={decision} /> },
         { title: 'ms', isNumber: true, cell: ({ durationMs }) => numberText(durationMs) },
         { title: 'Look into it', isAction: true, cell: (line) => <Links line={line} /> },
       ]}

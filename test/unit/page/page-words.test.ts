@@ -99,7 +99,7 @@ describe('the filter of requests', () => {
     })
   }
   test('the decision stands in the words of the log', () => {
-    assert.equal(line?.decision, 'login_redirect, no_session')
+    assert.equal(line?.decision, 'login redirect, no session')
   })
 })
 
