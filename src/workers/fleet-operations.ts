@@ -43,6 +43,7 @@ export function createFleetOperations(state: FleetState): Operations {
     explain: (question) => one({ name: 'explain', ...question }, outcomes.explain),
     listSessions: (query, limit) => listSessions(crew, query, limit),
     showSession: async (id) => (await one({ name: 'showSession', id }, outcomes.showSession)) ?? undefined,
+    // If it dies over it, the next one ends what is left: what is gone stays gone, and is not counted again.
     revokeSessions: (which) => one({ name: 'revokeSessions', which }, outcomes.revokeSessions),
     upstreams: () => upstreamsOf(crew),
     setDrained: (place, isDrained) => state.inTurn(() => setDrained(state, place, isDrained)),
