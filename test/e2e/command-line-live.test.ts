@@ -9,6 +9,7 @@ import { endpoints } from '../../src/admin/endpoints.ts'
 import { runCommand } from '../support/command.ts'
 import { within } from '../support/deadline.ts'
 import { putConfig } from '../support/reloads.ts'
+import { runCommandLine } from '../unit/cli/command-run.ts'
 import { checkout } from './command-folder.ts'
 import { type LiveStage, openLiveStage, TOKEN } from './live-stage.ts'
 
@@ -20,6 +21,15 @@ function read(path: string, stdout: string) {
   assert.ok(endpoint, path)
   // biome-ignore lint/suspicious/noExplicitAny: answers are judged member by member
   return endpoint.output.parse(JSON.parse(stdout)) as any
+}
+
+/** What the same program answers to these arguments with `--json`, in this process: to start one takes the most of a test. */
+async function readJson(stage: LiveStage, args: string, path: string) {
+  const url = `unix:${stage.gateway.folder}/admin.sock`
+  const env = { SESSIONGATE_ADMIN_TOKEN: TOKEN }
+  const { code, stdout, stderr } = await runCommandLine([...args.split(' '), '--json', '--url', url], { env })
+  assert.deepEqual([code, stderr.replace(/^there are more: .*\n$/, '')], [0, ''], args)
+  return read(path, stdout)
 }
 
 /** Ends with 0, and nothing on stderr. */
@@ -45,7 +55,7 @@ test('what the gateway is and has is shown, as a table and as its JSON', async (
   ]
   for (const [line, path, shown] of cases) {
     assert.match(await fine(stage, `sessiongate ${line} ${byConfig}`), shown, line)
-    read(path, await fine(stage, `sessiongate ${line} ${byConfig} --json`))
+    await readJson(stage, line, path)
   }
 })
 
@@ -100,14 +110,13 @@ describe('sessions', () => {
     ]
     const cookies: string[] = []
     for (const user of users) cookies.push(await stage.logIn(user))
-    await stage.logIn({ id: '\u001b[2J\u009b\u202e' })
-    const list = async (options: string) =>
-      read('/api/sessions', await fine(stage, `sessiongate sessions list --live ${byConfig} --json ${options}`))
+    await stage.logIn({ id: 4 }, { '\u001b[2J\u009b\u202e': 1 })
+    const list = (options: string) => readJson(stage, `sessions list${options}`, '/api/sessions')
     assert.equal((await list('')).sessions.length, 5)
-    assert.equal((await list('--user 2')).sessions.length, 2)
-    assert.equal((await list('--key userInfo.role --value clerk')).sessions.length, 2)
-    const first = await list('--limit 2')
-    const second = await list(`--limit 5 --cursor ${first.next}`)
+    assert.equal((await list(' --user 2')).sessions.length, 2)
+    assert.equal((await list(' --key userInfo.role --value clerk')).sessions.length, 2)
+    const first = await list(' --limit 2')
+    const second = await list(` --limit 5 --cursor ${first.next}`)
     assert.deepEqual([first.sessions.length, second.sessions.length, second.next], [2, 3, null])
 
     const table = await fine(stage, `sessiongate sessions list --live ${byConfig}`)
@@ -115,7 +124,7 @@ describe('sessions', () => {
     assert.ok(table.includes('\\u001b[2J\\u009b\\u202e'))
     assert.doesNotMatch(table, /[^\P{C}\n]/u)
 
-    const [{ id }] = (await list('--user 3')).sessions
+    const [{ id }] = (await list(' --user 3')).sessions
     const { stdout, stderr } = await stage.run(`sessiongate sessions show ${id} --live ${byConfig}`)
     assert.match(stdout, /\nuser +3\n[\s\S]*\n {2}userInfo +object of 2\n {2}cart +list of 1\n/)
     assert.match(stderr, /admin\.show_values/)
@@ -123,14 +132,11 @@ describe('sessions', () => {
 
     const why = `sessiongate explain GET /ops --live ${byConfig} --session ${id}`
     assert.match(await fine(stage, why), /\nrule +hit +ops\nroute +ops\noutcome +ERR_FORBIDDEN/)
-    assert.equal(read('/api/explain', await fine(stage, `${why} --json`)).route, 'ops')
+    assert.equal((await readJson(stage, `explain GET /ops --session ${id}`, '/api/explain')).route, 'ops')
 
     const byValue = await stage.run(`sessiongate sessions revoke --key userInfo.role --value ops --live ${byConfig}`)
     assert.deepEqual([byValue.code, byValue.stdout.split('\n').length, byValue.stderr], [0, 3, '2 sessions revoked\n'])
-    const byId = read(
-      '/api/sessions/revoke',
-      await fine(stage, `sessiongate sessions revoke ${id} --live ${byConfig} --json`),
-    )
+    const byId = await readJson(stage, `sessions revoke ${id}`, '/api/sessions/revoke')
     assert.deepEqual(byId, { revoked: 1, ids: [id] })
     assert.deepEqual(await Promise.all(cookies.map(stage.statusOf)), [200, 401, 401, 401])
     const again = await stage.run(`sessiongate sessions revoke ${id} --live ${byConfig}`)

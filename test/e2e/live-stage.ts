@@ -26,8 +26,8 @@ export interface LiveStage extends AsyncDisposable {
   readonly config: string
   /** Runs a command line beside the gateway's configuration, `sessiongate.yaml`. */
   run(line: string, env?: Readonly<Record<string, string>>): Promise<CommandResult>
-  /** Somebody logs in with this in `userInfo`; gives the cookie. */
-  logIn(userInfo: Readonly<Record<string, unknown>>): Promise<string>
+  /** Somebody logs in with this in `userInfo`, and perhaps with other keys; gives the cookie. */
+  logIn(userInfo: Readonly<Record<string, unknown>>, others?: Readonly<Record<string, unknown>>): Promise<string>
   /** Of an answer to that cookie: 200, or 401 without a session. */
   statusOf(cookie: string): Promise<number>
 }
@@ -37,8 +37,8 @@ export async function openLiveStage(options: LiveStageOptions = {}): Promise<Liv
   await using stack = new AsyncDisposableStack()
   const app = stack.use(
     await startApp((request, response) => {
-      const userInfo = new URL(request.url ?? '', 'http://app').searchParams.get('user')
-      if (userInfo !== null) response.setHeader('X-Session-Set', jsonText({ userInfo: JSON.parse(userInfo), cart: ['canary'] }))
+      const keys = new URL(request.url ?? '', 'http://app').searchParams.get('keys')
+      if (keys !== null) response.setHeader('X-Session-Set', jsonText(JSON.parse(keys)))
       response.end('app')
     }),
   )
@@ -60,9 +60,9 @@ routes:
     config,
     run: (line, env = {}) =>
       runCommand('sh', ['-c', `${script}\n${line}`], { cwd: gateway.folder, env: { ...plainEnvironment(), ...env } }),
-    async logIn(userInfo) {
-      const user = encodeURIComponent(JSON.stringify(userInfo))
-      const answer = await fetch(`${gateway.url}/login?user=${user}`, { method: 'POST' })
+    async logIn(userInfo, others = {}) {
+      const keys = encodeURIComponent(JSON.stringify({ userInfo, cart: ['canary'], ...others }))
+      const answer = await fetch(`${gateway.url}/login?keys=${keys}`, { method: 'POST' })
       return answer.headers.getSetCookie()[0]?.split(';', 1)[0] ?? ''
     },
     statusOf: async (cookie) => (await fetch(`${gateway.url}/`, { headers: { cookie } })).status,
