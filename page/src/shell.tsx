@@ -85,29 +85,35 @@ function Header({ place, onLeave }: { place: Place; onLeave: () => void }) {
   return (
     <header class="side">
       <div class={isOpen ? 'menu open' : 'menu'}>
-      <button type="button" class="skip" onClick={() => document.getElementById('title')?.focus()}>
-        Skip to the content
-      </button>
-      <p class="brand">sessiongate</p>
-      <button type="button" class="toggle" aria-expanded={isOpen} aria-controls="menu" onClick={() => setOpen(!isOpen)}>
-        Menu
-      </button>
-      <div class="foldable" id="menu">
-        <nav aria-label="Views">
-          <ul>
-            {views.map(({ name, title }) => (
-              <li key={name}>
-                <a href={linkTo(name)} aria-current={place.view === name ? 'page' : undefined}>
-                  {title}
-                </a>
-              </li>
-            ))}
-          </ul>
-        </nav>
-        <button type="button" class="leave" onClick={onLeave}>
-          Log out
+        <button type="button" class="skip" onClick={() => document.getElementById('title')?.focus()}>
+          Skip to the content
         </button>
-      </div>
+        <p class="brand">sessiongate</p>
+        <button
+          type="button"
+          class="toggle"
+          aria-expanded={isOpen}
+          aria-controls="menu"
+          onClick={() => setOpen(!isOpen)}
+        >
+          Menu
+        </button>
+        <div class="foldable" id="menu">
+          <nav aria-label="Views">
+            <ul>
+              {views.map(({ name, title }) => (
+                <li key={name}>
+                  <a href={linkTo(name)} aria-current={place.view === name ? 'page' : undefined}>
+                    {title}
+                  </a>
+                </li>
+              ))}
+            </ul>
+          </nav>
+          <button type="button" class="leave" onClick={onLeave}>
+            Log out
+          </button>
+        </div>
       </div>
     </header>
   )

@@ -23,13 +23,13 @@ interface DoctorOptions extends Partial<VerifierOptions> {
 }
 
 const examples = `
-Examples:
+Example:
   sessiongate doctor --config config/sessiongate.yaml
   sessiongate doctor --json --config config/sessiongate.yaml
-
-Does an app refuse what the gateway has not signed? Its address is asked once in a good way, and in several bad ones:
   sessiongate doctor --verify-upstream http://127.0.0.1:8000/ --config config/sessiongate.yaml
-Exit code: 0 nothing or only warnings, 1 a fault, 78 the configuration is wrong.`
+
+--verify-upstream asks that page of an app once as the gateway does, and several times as it never would, and says which of
+these it accepted. Exit code: 0 nothing or only warnings, 1 a fault, 78 the configuration is wrong.`
 
 /** `doctor`: everything around the configuration that can be seen from outside, each with what to do about it. */
 export function createDoctorCommand(context: CliContext): Command {

@@ -33,13 +33,12 @@ interface InitOptions {
 }
 
 const examples = `
-On a terminal it asks for the app, its login page and the store; elsewhere what is not given has its default.
-
-Examples:
-  sessiongate init --app http://127.0.0.1:8000 --login /login --store sqlite --config config/new.yaml
+Example:
+  sessiongate init --app http://127.0.0.1:8000 --login /login --store sqlite --config config/shop.yaml
   sessiongate init --from-django /srv/shop --config config/sessiongate.yaml
 
---from-django runs the settings of the project with the project's own Python, as manage.py does.`
+On a terminal it asks for what is not given; elsewhere that has its default. --from-django runs the settings of the project,
+with the project's own Python, as manage.py does. Secrets go into a folder beside the configuration, one file each.`
 
 /** `init`: a first configuration, that `check` finds sound. */
 export function createInitCommand(context: CliContext): Command {
