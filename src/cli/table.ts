@@ -43,7 +43,10 @@ export function tableText(headings: readonly string[], rows: readonly (readonly 
   const natural = at.map((column) => Math.max(0, ...lines.map((line) => textWidth(line[column]?.text ?? ''))))
   const widths = fitted(natural, paper.columns)
   const body = headings.length > 0 ? lines.slice(1) : lines
-  const isNumeric = at.map((column) => body.length > 0 && body.every((line) => isNumber(line[column]?.text ?? '')))
+  const isNumeric = at.map((column) => {
+    const texts = body.map((line) => line[column]?.text ?? '').filter((text) => text !== '')
+    return texts.length > 0 && texts.every(isNumber)
+  })
   return lines
     .map((line) => {
       const cells = line.map(({ text, tone }, column) => {

@@ -200,11 +200,10 @@ describe('tail', () => {
     await using stage = await openLiveStage()
     const cookie = await stage.logIn({ id: 1, role: 'clerk' })
     const [some, all] = [startTail(stage, ['--status', '403', '--token-file', '-'], TOKEN), startTail(stage, [])]
-    const ask = (path: string) => fetch(`${stage.gateway.url}${path}`, { headers: { cookie } })
-    await within(
-      'both to show what they shall',
-      Promise.all([some.shows(() => ask('/ops')), all.shows(() => ask('/'))]),
-    )
+    const ask = async (path: string) => (await fetch(`${stage.gateway.url}${path}`, { headers: { cookie } })).text()
+    const shown = Promise.all([some.shows(() => ask('/ops')), all.shows(() => ask('/'))])
+    // Two programs have to start first.
+    await within('both to show what they shall', shown, 60_000)
     const { stdout: processes } = await runCommand('ps', ['-A', '-ww', '-o', 'args'], { cwd: stage.gateway.folder })
     assert.ok(processes.includes('tail --url unix:./admin.sock'), 'the processes are seen')
     assert.ok(!processes.includes(TOKEN))
