@@ -80,6 +80,8 @@ describe('what is not well-formed is told', () => {
     { path: '/api/sessions?limit=0', status: 400, tells: /limit/ },
     { path: '/api/sessions?limit=1&limit=2', status: 400, tells: /twice/ },
     { path: '/api/sessions?key=a&value=b', status: 409, tells: /quotes/ },
+    { path: '/api/sessions?key=a&value=1152921504606846977', status: 409, tells: /beyond 2\^53/ },
+    { path: '/api/sessions/revoke', body: { key: 'a', value: 2 ** 60 }, status: 409, tells: /beyond 2\^53/ },
     { path: '/api/sessions?cursor=x', status: 409, tells: /begin again/ },
     { path: '/api/sessions/short', status: 400, tells: /22 characters/ },
     { path: '/api/sessions/0123456789012345678901', status: 404, tells: /no such thing/ },

@@ -199,7 +199,8 @@ describe('tail', () => {
   test('shows what is asked for, ends with 0 by Ctrl-C and with 1 when the gateway goes; nobody sees the token', async () => {
     await using stage = await openLiveStage()
     const cookie = await stage.logIn({ id: 1, role: 'clerk' })
-    const [some, all] = [startTail(stage, ['--status', '403', '--token-file', '-'], TOKEN), startTail(stage, [])]
+    using some = startTail(stage, ['--status', '403', '--token-file', '-'], TOKEN)
+    using all = startTail(stage, [])
     const ask = async (path: string) => (await fetch(`${stage.gateway.url}${path}`, { headers: { cookie } })).text()
     const shown = Promise.all([some.shows(() => ask('/ops')), all.shows(() => ask('/'))])
     // Two programs have to start first.
@@ -246,5 +247,6 @@ function startTail({ gateway }: LiveStage, args: readonly string[], stdin?: stri
       const [code] = await within('the end of tail', exited)
       return { code, stderr: await stderr }
     },
+    [Symbol.dispose]: () => void child.kill('SIGKILL'),
   }
 }
