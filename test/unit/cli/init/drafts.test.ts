@@ -4,21 +4,10 @@ import { CommandError } from '../../../../src/cli/context.ts'
 import { draftForDjango } from '../../../../src/cli/init/django.ts'
 import type { DjangoCache, DjangoDatabase, DjangoSettings } from '../../../../src/cli/init/django-settings.ts'
 import type { Draft } from '../../../../src/cli/init/draft.ts'
-import {
-  draftForApp,
-  hasPassword,
-  parseAppAddress,
-  parseLoginPage,
-  parseStore,
-} from '../../../../src/cli/init/plain.ts'
 import { checkDraft } from '../../../../src/cli/init/writing.ts'
-import type { Config } from '../../../../src/config/config.ts'
-import { loadConfig } from '../../../../src/config/loading.ts'
-import { formatProblems } from '../../../../src/config/problem.ts'
+import { config, loaded, secrets, yamlOf } from './loaded-draft.ts'
 
 const secretKey = 'django-insecure-$#{}"\\\'é 0123456789abcdefghijk'
-const config = 'config/sessiongate.yaml'
-const secrets = 'config/secrets'
 
 const stock: DjangoSettings = {
   django: '5.2.17',
@@ -80,22 +69,6 @@ const inCache = (cache: Partial<DjangoCache> = {}): Partial<DjangoSettings> => (
 function drafted(settings: Partial<DjangoSettings> = {}): Draft {
   const answers = { folder: '/srv/shop', app: 'http://127.0.0.1:8000', hosts: [], listen: '127.0.0.1:8080' }
   return draftForDjango({ ...answers, settings: { ...stock, ...settings }, login: undefined, config, secrets })
-}
-
-/** As `check` reads it; nothing is worth a warning but that the doors are open which have to be. */
-async function loaded(draft: Draft): Promise<Config> {
-  const warnings = await checkDraft(draft, config, {})
-  const others = warnings.filter(
-    ({ message }) => !/^the route "(static|login|open)" is open to strangers/.test(message),
-  )
-  assert.equal(formatProblems(others), '')
-  const texts = new Map(draft.files.map(({ path, text }) => [`${process.cwd()}/${path}`, Buffer.from(text)]))
-  const readFile = async (path: string) => texts.get(path) ?? assert.fail(`${path} is not in the draft`)
-  return (await loadConfig({ path: config, env: {}, readFile })).config
-}
-
-function yamlOf(draft: Draft): string {
-  return draft.files.find(({ kind }) => kind === 'yaml')?.text ?? ''
 }
 
 describe('a draft for a Django project', () => {
@@ -305,61 +278,5 @@ describe('a draft for a Django project', () => {
     }
     const two = { serializer: 'x.PickleSerializer', database: null }
     assert.throws(() => drafted(two), /the gateway reads JSON[\s\S]*cannot be found/)
-  })
-})
-
-describe('a draft for any app', () => {
-  const draftOf = (store: string, app = 'http://127.0.0.1:9000') => {
-    const answer = parseStore(store) ?? assert.fail(store)
-    const hosts = ['localhost']
-    return draftForApp({ app, login: '/login', store: answer, hosts, listen: '127.0.0.1:8080', config, secrets })
-  }
-
-  test('loads with every store, and no password stands in the YAML', async () => {
-    const stores: [store: string, engine: string][] = [
-      ['sqlite', 'db'],
-      ['sqlite:./x.sqlite3', 'db'],
-      ['redis', 'cache'],
-      ['rediss://u:secret!@r.internal:6379/2', 'cache'],
-      ['unix:///run/redis.sock?db=1', 'cache'],
-      ['postgres://u:secret!@db/shop', 'db'],
-      ['postgres://u@db/shop', 'db'],
-    ]
-    for (const [store, engine] of stores) {
-      const draft = draftOf(store)
-      const { session } = await loaded(draft)
-      assert.equal(session.engine.kind, engine, store)
-      assert.ok(!yamlOf(draft).includes('secret!'), store)
-    }
-  })
-
-  test('two of them have different keys', () => {
-    const keys = [1, 2].flatMap(() =>
-      draftOf('redis').files.flatMap(({ kind, text }) => (kind === 'key' ? [text] : [])),
-    )
-    assert.equal(new Set(keys).size, 4)
-  })
-
-  test('answers are addresses, pages and stores, or none', () => {
-    assert.deepEqual(['127.0.0.1:80', 'http://app:8000/', 'https://app', 'unix:/run/x.sock'].map(parseAppAddress), [
-      ...['http://127.0.0.1', 'http://app:8000', 'https://app', 'unix:/run/x.sock'],
-    ])
-    assert.deepEqual(['app', 'ftp://x', 'http://x/path', ''].map(parseAppAddress), Array(4).fill(undefined))
-    assert.deepEqual(['/login', '/a/b?c=d', 'https://id.example/'].map(parseLoginPage), [
-      '/login',
-      '/a/b?c=d',
-      'https://id.example/',
-    ])
-    assert.deepEqual(
-      ['login', '//evil', '/a b', '/\\x', 'javascript:1', 'https://u@x/'].map(parseLoginPage),
-      Array(6).fill(undefined),
-    )
-    assert.deepEqual(['mysql://x/y', 'files', 'sqlite://x'].map(parseStore), Array(3).fill(undefined))
-    assert.deepEqual(['redis://:x@h', 'postgres://u:p@h/d', 'redis://h', 'postgres://u@h/d'].map(hasPassword), [
-      true,
-      true,
-      false,
-      false,
-    ])
   })
 })
