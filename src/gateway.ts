@@ -1,9 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Operations } from './admin/operations.ts'
-import { OperatorFront } from './admin/operator-front.ts'
+import { hasApi, OperatorFront } from './admin/operator-front.ts'
 import type { ReadyReport } from './admin/operator-listener.ts'
 import type { Config } from './config/config.ts'
 import { publicHash } from './config/fingerprint.ts'
+import type { TlsConfig } from './config/listen-config.ts'
 import {
   type ConfigSource,
   logWarnings,
@@ -29,7 +30,7 @@ import { createMetrics } from './observe/metrics.ts'
 import { createRequestTail } from './observe/request-tail.ts'
 import { PublicFront } from './public-front.ts'
 import { createTunnels } from './server/tunnels.ts'
-import { certificateNames, createTlsOpener, createUpstreamCertificateWatch } from './tls-parts.ts'
+import { certificateNames, createSpeechOpener, createTlsOpener, createUpstreamCertificateWatch } from './tls-parts.ts'
 import { type DrainedServer, drainedServers, drainServers } from './upstream-parts.ts'
 
 export interface GatewayOptions {
@@ -116,7 +117,7 @@ class RunningGateway implements Gateway {
   readonly #house: House
   readonly #place: WorkerPlace | undefined
   readonly #public: PublicFront
-  readonly #operators: OperatorFront
+  readonly #operators: OperatorFront<TlsConfig>
   readonly #history: MetricHistory
   /** Who asks for it in the moment before somebody follows the file waits for that. */
   readonly #source = Promise.withResolvers<ConfigSource>()
@@ -155,8 +156,9 @@ class RunningGateway implements Gateway {
       isDraining: () => this.#isDraining,
       current: () => this.#current,
     }
+    const openTls = createTlsOpener({ log, metrics, ticketSecret: place?.ticketSecret })
     this.#public = new PublicFront({
-      openTls: createTlsOpener({ log, metrics, ticketSecret: place?.ticketSecret }),
+      openTls,
       isTrusted: (address) => this.#current.isTrusted(address),
       connections: this.#house.limits.connections,
     })
@@ -178,6 +180,7 @@ class RunningGateway implements Gateway {
       operations: this.operations,
       version,
       log,
+      openSpeech: createSpeechOpener(openTls),
     })
   }
 
@@ -279,7 +282,7 @@ class RunningGateway implements Gateway {
     const { metrics, tunnels, log, limits } = this.#house
     limits.apply(config)
     metrics.configured(configInfo(config))
-    this.#history.run(config.admin?.token !== undefined && this.#place === undefined)
+    this.#history.run(this.#place === undefined && hasApi(config))
     metrics.watchUpstreams([...upstreams.values()])
     metrics.tls.keepOnly(certificateNames(config))
     tunnels.renew()
@@ -301,7 +304,10 @@ class RunningGateway implements Gateway {
     this.#public.addresses.forEach((address, at) => {
       log.info('listening', { address, tls: this.#current.config.listen[at]?.tls !== undefined || undefined })
     })
-    for (const address of this.#operators.addresses) log.info('operator listening', { address })
+    const isTls = this.#current.config.admin?.tls !== undefined
+    this.#operators.addresses.forEach((address, at) => {
+      log.info('operator listening', { address, tls: (isTls && at === 0) || undefined })
+    })
     const flaw = explainRuntime(process.versions.node)
     if (flaw !== undefined) log.warn('old runtime', { warning: flaw })
     logWarnings(log, warnings)

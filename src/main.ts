@@ -5,6 +5,7 @@ import { setTimeout } from 'node:timers/promises'
 import { wordsOf } from './cli/failure-words.ts'
 import { runProgram } from './cli/program.ts'
 import { systemClock } from './lib/clock.ts'
+import type { FleetParts } from './workers/fleet-options.ts'
 import { createClusterFork, WORKER_ARGUMENT } from './workers/forking.ts'
 
 // What a command needs of these is loaded when it runs: `--help` should not wait for database drivers.
@@ -54,7 +55,10 @@ process.exitCode = await runProgram(args, {
   async openFleet(config, options) {
     const { openFleet } = await import('./workers/fleet.ts')
     const { createFileOperations } = await import('./gateway-operations.ts')
-    const parts = { fork: createClusterFork(program), fileOperations: createFileOperations }
+    const { createSpeechOpener, createTlsOpener } = await import('./tls-parts.ts')
+    const openSpeech: FleetParts['openSpeech'] = (told) =>
+      createSpeechOpener(createTlsOpener({ ...told, ticketSecret: undefined }))
+    const parts = { fork: createClusterFork(program), fileOperations: createFileOperations, openSpeech }
     return await openFleet({ config, ...options }, parts)
   },
   readGeneratedSigningKey: async () => (await sessionParts()).readGeneratedSigningKey(),

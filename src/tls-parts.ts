@@ -1,4 +1,6 @@
 import { createHash, hkdfSync } from 'node:crypto'
+import type { Duplex } from 'node:stream'
+import type { OpenSpeech } from './admin/operator-tls.ts'
 import type { Config, UpstreamConfig } from './config/config.ts'
 import type { TlsConfig } from './config/listen-config.ts'
 import { systemClock } from './lib/clock.ts'
@@ -7,14 +9,14 @@ import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { Upstream } from './proxy/upstream.ts'
 import { type CertificateNotices, openCertificates, type TlsSettings } from './server/certificates.ts'
-import type { TlsParts } from './server/http-front.ts'
+import { createHttpFront, type TlsParts } from './server/http-front.ts'
 
 /** Handshakes that fail are mostly the doing of strangers, and cost them nothing. */
 const FAILURES_LOGGED = { lines: 20, everyMs: 10_000 }
 
 interface Parts {
   readonly log: Log
-  readonly metrics: Metrics
+  readonly metrics: Pick<Metrics, 'tls'>
 }
 
 /** Opens the certificates of a listener, which are watched until the stack is disposed; throws when one cannot be used. */
@@ -45,6 +47,16 @@ export function createTlsOpener({ log, metrics, ticketSecret }: OpenerParts): Tl
   }
 }
 
+/** The operator's listener speaks TLS as the public ones do, with certificates that are watched alike. */
+export function createSpeechOpener(open: TlsOpener): OpenSpeech<TlsConfig> {
+  return async (settings, stack) => {
+    const parts = await open(settings, stack)
+    const addressOf = (socket: Duplex): string =>
+      ('remoteAddress' in socket && typeof socket.remoteAddress === 'string' && socket.remoteAddress) || ''
+    return (options) => createHttpFront(options, { ...parts, addressOf })
+  }
+}
+
 /** Certificates towards apps are watched until what it gives is disposed; undefined where the upstream names none. */
 export type UpstreamCertificateWatch = (
   upstream: UpstreamConfig,
@@ -71,8 +83,8 @@ export function createUpstreamCertificateWatch({ log, metrics }: Parts): Upstrea
 }
 
 /** How log and metrics call the certificates in use. */
-export function certificateNames({ listen, upstreams }: Config): ReadonlySet<string> {
-  const shown = listen.map(({ tls }) => tls).concat([...upstreams.values()].map(upstreamSettings))
+export function certificateNames({ listen, admin, upstreams }: Config): ReadonlySet<string> {
+  const shown = [...listen.map(({ tls }) => tls), admin?.tls, ...[...upstreams.values()].map(upstreamSettings)]
   const names = shown.flatMap((tls) => [...(tls?.certificates ?? []), tls?.clientCa].map((pair) => pair?.name))
   return new Set(names.filter((name) => name !== undefined))
 }

@@ -19,6 +19,8 @@ const PARTING_MS = 15_000
 /** Something was changed, or tried. `peer` is the address it came from. */
 export interface AuditEvent {
   readonly event: string
+  /** `admin.token`, or the subject of the client certificate. */
+  readonly actor: string
   readonly peer: string
   readonly outcome: 'done' | 'refused' | 'failed'
   /** What was asked for, without values. */
@@ -29,7 +31,8 @@ export interface AuditEvent {
 
 export interface AdminApiOptions {
   readonly operations: Operations
-  readonly token: string
+  /** Undefined: only a certificate opens it. */
+  readonly token: string | undefined
   readonly version: string
   readonly onAudit: (event: AuditEvent) => void
   readonly onFailure: (error: unknown) => void
@@ -37,7 +40,8 @@ export interface AdminApiOptions {
 
 /** Serves what is below `/api`. The caller has looked at Host and at the site that asks. */
 export interface AdminApi {
-  serve(request: IncomingMessage, response: ServerResponse): Promise<void>
+  /** @param subject Of a client certificate that the listener vouches for; undefined: none was shown. */
+  serve(request: IncomingMessage, response: ServerResponse, subject: string | undefined): Promise<void>
   /** Ends the streams. */
   close(): void
 }
@@ -48,27 +52,37 @@ interface Reply {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Nothing is told, not even which addresses there are, to somebody without the token. */
+/** Asked by somebody who may. */
+interface Question {
+  readonly request: IncomingMessage
+  readonly actor: string
+  readonly query: URLSearchParams
+}
+
+/** Nothing is told, not even which addresses there are, to somebody with neither token nor certificate. */
 export function createAdminApi(options: AdminApiOptions): AdminApi {
   const api = new Api(options)
-  return { serve: (request, response) => api.serve(request, response), close: () => api.close() }
+  return { serve: (...asked) => api.serve(...asked), close: () => api.close() }
 }
 
 class Api {
   readonly #options: AdminApiOptions
-  readonly #tokenHash: Buffer
+  readonly #tokenHash: Buffer | undefined
   readonly #document: unknown
   /** For each stream the way to end it. */
   readonly #streams = new Set<() => void>()
 
   constructor(options: AdminApiOptions) {
     this.#options = options
-    this.#tokenHash = hashOf(options.token)
+    this.#tokenHash = options.token === undefined ? undefined : hashOf(options.token)
     this.#document = openApiDocument(options.version)
   }
 
-  async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const reply = await this.#replyTo(request, response).catch((error: unknown): Reply => {
+  async serve(request: IncomingMessage, response: ServerResponse, subject: string | undefined): Promise<void> {
+    // Who was vouched for when the connection began need not be so any more when the next question comes.
+    if (subject !== undefined) response.shouldKeepAlive = false
+    const actor = subject ?? (this.#hasToken(request) ? 'admin.token' : undefined)
+    const reply = await this.#replyTo(request, response, actor).catch((error: unknown): Reply => {
       this.#options.onFailure(error)
       return problem(500, 'it failed; the log says more')
     })
@@ -89,9 +103,14 @@ class Api {
   }
 
   /** Undefined: a stream has been begun. */
-  async #replyTo(request: IncomingMessage, response: ServerResponse): Promise<Reply | undefined> {
-    if (!this.#isAuthorized(request)) {
-      return { ...problem(401, 'Authorization: Bearer, with admin.token'), headers: { 'WWW-Authenticate': 'Bearer' } }
+  async #replyTo(
+    request: IncomingMessage,
+    response: ServerResponse,
+    actor: string | undefined,
+  ): Promise<Reply | undefined> {
+    if (actor === undefined) {
+      const wanted = 'Authorization: Bearer, with admin.token, or a client certificate by admin.tls.client_ca'
+      return { ...problem(401, wanted), headers: { 'WWW-Authenticate': 'Bearer' } }
     }
     const url = new URL(request.url ?? '/', 'http://operator')
     const path = url.pathname
@@ -107,19 +126,19 @@ class Api {
       const allow = found.map(({ endpoint }) => endpoint.method).join(', ')
       return { ...problem(405, `only ${allow}`), headers: { Allow: allow } }
     }
-    return await this.#run(hit.endpoint, request, { ...hit.params, query: url.searchParams })
+    return await this.#run(hit.endpoint, { request, actor, query: url.searchParams }, hit.params ?? {})
   }
 
   /** Compared by hash: the time that it takes says nothing of how much of a guess was right, nor of its length. */
-  #isAuthorized({ headers }: IncomingMessage): boolean {
+  #hasToken({ headers }: IncomingMessage): boolean {
     const [, given] = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '') ?? []
-    return given !== undefined && timingSafeEqual(hashOf(given), this.#tokenHash)
+    return given !== undefined && this.#tokenHash !== undefined && timingSafeEqual(hashOf(given), this.#tokenHash)
   }
 
   async #run(
     endpoint: Endpoint,
-    request: IncomingMessage,
-    { query, ...params }: { readonly query: URLSearchParams } & Readonly<Record<string, unknown>>,
+    { request, actor, query }: Question,
+    params: Readonly<Record<string, string>>,
   ): Promise<Reply> {
     // Of a connection that has been cut by the end nobody knows any more where it came from.
     const peer = request.socket.remoteAddress ?? 'unix'
@@ -131,7 +150,7 @@ class Api {
     const asked = Object.keys(input).toSorted()
     const audit = (outcome: AuditEvent['outcome'], count?: number): void => {
       if (endpoint.audited === undefined) return
-      this.#options.onAudit({ event: endpoint.audited, peer, outcome, asked, count })
+      this.#options.onAudit({ event: endpoint.audited, actor, peer, outcome, asked, count })
     }
     const { socket } = request
     const idleMs = socket.timeout

@@ -1,8 +1,10 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { X509Certificate } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isIP } from 'node:net'
-import { addressText, type ListenAddress, listenOn } from '../lib/listening.ts'
+import type { ListenAddress } from '../lib/listening.ts'
 import { createSingleFlight } from '../lib/single-flight.ts'
 import type { AdminApi } from './api.ts'
+import { type CreateOperatorServer, OperatorDoor } from './operator-door.ts'
 import { isForPage, type OperatorPage, openOperatorPage } from './page.ts'
 
 /** What `/readyz` tells: a word for each thing that must work. */
@@ -25,6 +27,8 @@ export interface OperatorListener extends AsyncDisposable {
   readonly address: string
   /** From now on it serves what is below `/api`, and the page that asks there; undefined: neither is there. */
   useApi(api: AdminApi | undefined): void
+  /** From now on it speaks that on new connections. Default: plain http. */
+  speak(create: CreateOperatorServer): void
   /**
    * Takes nobody any more, and ends the streams; who waits for an answer gets it, for he may have asked for this very
    * change. Resolves when the last connection is closed, after `IDLE_MS` at the latest.
@@ -46,37 +50,66 @@ interface OperatorAnswer {
 
 /** The operator's listener: `/metrics`, `/livez`, `/readyz`, which change nothing and answer GET and HEAD only, `/api`, and the page. */
 export async function openOperatorListener(options: OperatorListenerOptions): Promise<OperatorListener> {
-  let api: AdminApi | undefined
-  let page: OperatorPage | undefined
-  const server = createOperatorServer((request, response) => void serve(request, response))
-  // To write the text takes milliseconds in which nothing else happens: who asks meanwhile shares the next one.
-  const scrape = createSingleFlight(options.metrics)
-  await listenOn(server, options.address)
-  return {
-    address: addressText(server, options.address),
-    useApi(next) {
-      api?.close()
-      api = next
-      page = next && (page ?? openOperatorPage())
-    },
-    leave() {
-      api?.close()
-      return emptied(server)
-    },
-    [Symbol.asyncDispose]() {
-      api?.close()
-      const closed = emptied(server)
-      server.closeAllConnections()
-      return closed
-    },
+  const listener = new Listener(options)
+  await listener.open()
+  return listener
+}
+
+class Listener implements OperatorListener {
+  readonly #options: OperatorListenerOptions
+  readonly #door: OperatorDoor
+  /** To write the text takes milliseconds in which nothing else happens: who asks meanwhile shares the next one. */
+  readonly #scrape: (signal: undefined) => Promise<string>
+  #api: AdminApi | undefined
+  #page: OperatorPage | undefined
+
+  constructor(options: OperatorListenerOptions) {
+    this.#options = options
+    this.#scrape = createSingleFlight(options.metrics)
+    this.#door = new OperatorDoor({
+      address: options.address,
+      server: { maxHeaderSize: 8 * 1024, requestTimeout: 10_000 },
+      idleMs: IDLE_MS,
+      serve: (request, response, certificate) => this.#serve(request, response, certificate),
+    })
   }
 
-  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (api !== undefined && isForApi(request) && mayAsk(request, options.address))
-      return await api.serve(request, response)
-    if (page !== undefined && isForPage(request) && mayAsk(request, options.address))
-      return await page.serve(request, response)
-    const answer = await answerTo(request).catch(() => plain(500, 'the operator listener failed\n'))
+  async open(): Promise<void> {
+    await this.#door.listen()
+  }
+
+  get address(): string {
+    return this.#door.address
+  }
+
+  useApi(api: AdminApi | undefined): void {
+    this.#api?.close()
+    this.#api = api
+    this.#page = api && (this.#page ?? openOperatorPage())
+  }
+
+  speak(create: CreateOperatorServer): void {
+    this.#door.speak(create)
+  }
+
+  leave(): Promise<void> {
+    this.#api?.close()
+    return this.#door.leave()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    const left = this.leave()
+    this.#door.cut()
+    return left
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse, certificate?: string): Promise<void> {
+    if (mayAsk(request, this.#options.address)) {
+      if (this.#api !== undefined && isForApi(request))
+        return await this.#api.serve(request, response, subjectOf(certificate))
+      if (this.#page !== undefined && isForPage(request)) return await this.#page.serve(request, response)
+    }
+    const answer = await this.#answerTo(request).catch(() => plain(500, 'the operator listener failed\n'))
     response.writeHead(answer.status, {
       'Content-Type': answer.type,
       'Content-Length': Buffer.byteLength(answer.body),
@@ -87,42 +120,24 @@ export async function openOperatorListener(options: OperatorListenerOptions): Pr
     response.end(request.method === 'HEAD' ? undefined : answer.body)
   }
 
-  async function answerTo(request: IncomingMessage): Promise<OperatorAnswer> {
-    if (isForApi(request) && mayAsk(request, options.address))
-      return plain(404, 'there is no /api without admin.token\n')
-    if (!isForApi(request) && request.method !== 'GET' && request.method !== 'HEAD')
-      return plain(405, 'only GET and HEAD\n')
-    if (!isExpectedHost(request, options.address)) return plain(421, 'this host is not served here\n')
-    if (!mayAsk(request, options.address)) return plain(403, 'not for other sites\n')
+  async #answerTo(request: IncomingMessage): Promise<OperatorAnswer> {
+    const { address, isLive, isReady } = this.#options
+    const isReading = request.method === 'GET' || request.method === 'HEAD'
+    if (!isReading && !isForApi(request)) return plain(405, 'only GET and HEAD\n')
+    if (!isExpectedHost(request, address)) return plain(421, 'this host is not served here\n')
+    if (!mayAsk(request, address)) return plain(403, 'not for other sites\n')
+    if (isForApi(request)) return plain(404, 'there is no /api without admin.token or admin.tls.client_ca\n')
     switch (request.url?.split('?', 1)[0]) {
       case '/metrics':
-        return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await scrape(undefined) }
+        return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await this.#scrape(undefined) }
       case '/livez':
-        return options.isLive() ? plain(200, 'live\n') : plain(503, 'not live\n')
+        return isLive() ? plain(200, 'live\n') : plain(503, 'not live\n')
       case '/readyz':
-        return readyAnswer(await options.isReady())
+        return readyAnswer(await isReady())
       default:
         return plain(404, '/metrics, /livez and /readyz are here\n')
     }
   }
-}
-
-function createOperatorServer(serve: RequestListener): Server {
-  const server = createServer({ maxHeaderSize: 8 * 1024, requestTimeout: 10_000 }, (request, response) => {
-    // A connection that is kept after its answer would be served on by a listener that is closed.
-    response.once('finish', () => {
-      if (!server.listening) server.closeIdleConnections()
-    })
-    serve(request, response)
-  })
-  return server.setTimeout(IDLE_MS)
-}
-
-/** Takes nobody any more; resolves when the last connection is closed. */
-async function emptied(server: Server): Promise<void> {
-  const cut = setTimeout(() => server.closeAllConnections(), IDLE_MS)
-  await new Promise((resolve) => server.close(resolve))
-  clearTimeout(cut)
 }
 
 function isForApi({ url = '' }: IncomingMessage): boolean {
@@ -133,9 +148,20 @@ function mayAsk(request: IncomingMessage, address: ListenAddress): boolean {
   return isExpectedHost(request, address) && !isFromOtherSite(request) && !isFromOtherOrigin(request)
 }
 
-/** Browsers name the origin of every request that may change something; it must be this one. */
-function isFromOtherOrigin({ headers }: IncomingMessage): boolean {
-  return headers.origin !== undefined && headers.origin !== `http://${headers.host}`
+/**
+ * Browsers name the origin of every request that may change something; it must be this one. They show a certificate of
+ * their user's to whichever page asks, so with one this is what keeps the pages of others out.
+ */
+function isFromOtherOrigin({ headers, socket }: IncomingMessage): boolean {
+  const scheme = 'encrypted' in socket ? 'https' : 'http'
+  return headers.origin !== undefined && headers.origin !== `${scheme}://${headers.host}`
+}
+
+/** Whom the certificate names: its subject, on one line, or its other names where it has none. */
+function subjectOf(certificate: string | undefined): string | undefined {
+  if (certificate === undefined) return undefined
+  const { subject, subjectAltName, fingerprint256 } = new X509Certificate(Buffer.from(certificate, 'base64'))
+  return subject?.replaceAll('\n', ', ') || subjectAltName || fingerprint256
 }
 
 function readyAnswer({ isReady, checks }: ReadyReport): OperatorAnswer {

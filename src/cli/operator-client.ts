@@ -1,4 +1,4 @@
-import { Agent, request } from 'undici'
+import type { Agent, request } from 'undici'
 import { type CliContext, CommandError } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
 import { wordsOf } from './failure-words.ts'
@@ -41,14 +41,17 @@ export interface OperatorClient extends AsyncDisposable {
 
 /** Reads where and with what token; nothing is asked yet. @throws {CommandError} if that is not told. */
 export async function openOperatorClient(context: CliContext, options: PlaceOptions): Promise<OperatorClient> {
-  return createOperatorClient(await findOperator(context, options))
-}
-
-export function createOperatorClient(place: OperatorPlace): OperatorClient {
-  const { name, socketPath } = place
-  const connect = { timeout: CONNECT_MS, ...(socketPath === undefined ? {} : { socketPath }) }
-  const dispatcher = new Agent({ connect })
-  const client = new Client(place, dispatcher)
+  const place = await findOperator(context, options)
+  const { name, socketPath, certificate } = place
+  // Only here: no other command should wait for it to load.
+  const undici = await import('undici')
+  const connect = {
+    timeout: CONNECT_MS,
+    ...(socketPath === undefined ? {} : { socketPath }),
+    ...(certificate === undefined ? {} : pinned(certificate)),
+  }
+  const dispatcher = new undici.Agent({ connect })
+  const client = new Client(place, { dispatcher, request: undici.request })
   return {
     name,
     ask: (path, asked = {}) => client.ask(path, asked),
@@ -58,15 +61,22 @@ export function createOperatorClient(place: OperatorPlace): OperatorClient {
   }
 }
 
+/** That certificate and no other, whatever name it has: the address is our own configuration's, often a loopback one. */
+function pinned(certificate: Buffer) {
+  return { ca: certificate, allowPartialTrustChain: true, checkServerIdentity: () => undefined }
+}
+
 type Answer = Awaited<ReturnType<typeof request>>
 
 class Client {
   readonly #place: OperatorPlace
   readonly #dispatcher: Agent
+  readonly #request: typeof request
 
-  constructor(place: OperatorPlace, dispatcher: Agent) {
+  constructor(place: OperatorPlace, sending: { readonly dispatcher: Agent; readonly request: typeof request }) {
     this.#place = place
-    this.#dispatcher = dispatcher
+    this.#dispatcher = sending.dispatcher
+    this.#request = sending.request
   }
 
   async ask(path: string, asked: Asked): Promise<unknown> {
@@ -99,7 +109,7 @@ class Client {
   async #send(path: string, { body, signal, isLong = false }: Asked): Promise<Answer> {
     const { url, token } = this.#place
     try {
-      return await request(`${url}${path}`, {
+      return await this.#request(`${url}${path}`, {
         dispatcher: this.#dispatcher,
         method: body === undefined ? 'GET' : 'POST',
         headers: {

@@ -35,6 +35,8 @@ export interface OperatorPlace {
   readonly url: string
   /** Where it is a Unix socket. */
   readonly socketPath: string | undefined
+  /** The certificate that it shows, in PEM, where the configuration says which; undefined: as anywhere. */
+  readonly certificate?: Buffer
   readonly token: string
 }
 
@@ -83,7 +85,17 @@ export async function findOperator(context: CliContext, options: PlaceOptions): 
       `${options.config} names no admin.token, and without one a gateway answers nobody: add\n` +
         `  admin: { token: "\${file:/run/secrets/admin_token}" }\nand put the output of openssl rand -base64 32 into that file`,
     )
-  return { ...place, token: sound(token, TOKEN_VARIABLE) }
+  const [shown] = config.admin?.tls?.certificates ?? []
+  const certificate = shown && (await readShown(shown.certFile))
+  return { ...place, token: sound(token, TOKEN_VARIABLE), ...(certificate && { certificate }) }
+}
+
+async function readShown(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    throw usage(`${path}, of admin.tls, cannot be read (${errorCodeOf(error)}); give the address with --url`)
+  }
 }
 
 async function givenToken(context: CliContext, { tokenFile }: PlaceOptions): Promise<string | undefined> {
@@ -128,7 +140,7 @@ function placeOfConfig({ admin }: Config, file: string): Omit<OperatorPlace, 'to
   if (address.kind === 'unix') return placeOfSocket(address.path)
   if (address.port === 0)
     throw usage(`admin.listen in ${file} leaves the port to the system: give the address that the log tells with --url`)
-  const url = `http://${reachableHost(address)}:${address.port}`
+  const url = `${admin.tls === undefined ? 'http' : 'https'}://${reachableHost(address)}:${address.port}`
   return { name: url, url, socketPath: undefined }
 }
 

@@ -9,10 +9,9 @@ import {
 import type { EpochMs } from '../lib/clock.ts'
 import { errorCodeOf } from '../lib/error-code.ts'
 import type { Check, CheckContext } from './checks/context.ts'
+import { type FileListenerTls, tlsPlaces } from './listener-tls.ts'
 import type { Path } from './path.ts'
 import type { FileConfig } from './schema/file.ts'
-
-type FileTls = NonNullable<FileConfig['listen'][number]['tls']>
 
 interface Surroundings {
   readonly readFile: (path: string) => Promise<Uint8Array>
@@ -31,18 +30,17 @@ interface Named {
 
 /** Reads the certificate files of all listeners; the check then says which of them no listener could use. */
 export async function openCertificateCheck(file: FileConfig, around: Surroundings): Promise<Check> {
-  const names = file.listen.flatMap(({ tls }) => (tls === undefined ? [] : namesOf(tls)))
+  const places = tlsPlaces(file)
+  const names = places.flatMap(({ tls }) => namesOf(tls))
   const texts = new Map<string, FileText>()
   for (const name of new Set(names)) texts.set(name, await readText(name, around))
   return (context) => {
-    for (const [at, { tls }] of context.file.listen.entries()) {
-      if (tls !== undefined) checkTls(context, { tls, path: ['listen', at, 'tls'], texts, now: around.now })
-    }
+    for (const place of places) checkTls(context, { ...place, texts, now: around.now })
   }
 }
 
 interface TlsPlace {
-  readonly tls: FileTls
+  readonly tls: FileListenerTls
   readonly path: Path
   readonly texts: ReadonlyMap<string, FileText>
   readonly now: EpochMs
@@ -111,12 +109,12 @@ function textOrError(
   return undefined
 }
 
-function pairsOf(tls: FileTls, path: Path): { pair: { cert: string; key: string }; place: Path }[] {
+function pairsOf(tls: FileListenerTls, path: Path): { pair: { cert: string; key: string }; place: Path }[] {
   const others = tls.certificates.map((pair, at) => ({ pair, place: [...path, 'certificates', at] }))
   return [{ pair: tls, place: path }, ...others]
 }
 
-function namesOf(tls: FileTls): string[] {
+function namesOf(tls: FileListenerTls): string[] {
   const pairs = [tls, ...tls.certificates].flatMap(({ cert, key }) => [cert, key])
   return tls.client_ca === undefined ? pairs : [...pairs, tls.client_ca]
 }

@@ -2,7 +2,7 @@ import type { AccessRule, RouteMatch } from '../rules/rule.ts'
 import type { SessionCookieOptions } from '../sessions/cookie.ts'
 import type { CommandName } from '../writeback/permission.ts'
 import type { LimitsConfig } from './limits-config.ts'
-import type { ListenConfig, PublicListenConfig } from './listen-config.ts'
+import type { AdminConfig, ProbesConfig, PublicListenConfig } from './listen-config.ts'
 import type { Secret } from './secret.ts'
 import type { HostAddress, StoreAddress } from './store-url.ts'
 
@@ -324,19 +324,6 @@ export interface WebsocketConfig {
   /** Foreign origins (`https://other.example`) that may connect beside the own one. */
   readonly origins: readonly string[]
   readonly idleMs: number
-}
-
-export interface AdminConfig {
-  readonly listen: ListenConfig
-  /** Opens `/api`; `undefined` = there is none. */
-  readonly token: Secret | undefined
-  /** Whether `/api` shows the values in sessions. Default false. */
-  readonly showsValues: boolean
-}
-
-/** A listener for /metrics, /livez and /readyz alone. */
-export interface ProbesConfig {
-  readonly listen: ListenConfig
 }
 
 export interface LoggingConfig {

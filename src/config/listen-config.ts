@@ -1,4 +1,5 @@
 import type { ListenAddress } from '../lib/listening.ts'
+import type { Secret } from './secret.ts'
 
 /** Where something listens, for whomever. */
 export interface ListenConfig {
@@ -24,4 +25,20 @@ export interface TlsConfig {
   /** `undefined` = clients are not asked for a certificate. */
   readonly clientCa: { readonly name: string; readonly file: string; readonly isRequired: boolean } | undefined
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
+}
+
+/** The operator's listener. */
+export interface AdminConfig {
+  readonly listen: ListenConfig
+  /** `undefined` = plain http. A client certificate by its `clientCa` opens `/api`, and is never required. */
+  readonly tls?: TlsConfig | undefined
+  /** Opens `/api`; `undefined` = only a client certificate does. */
+  readonly token: Secret | undefined
+  /** Whether `/api` shows the values in sessions. Default false. */
+  readonly showsValues: boolean
+}
+
+/** A listener for /metrics, /livez and /readyz alone. */
+export interface ProbesConfig {
+  readonly listen: ListenConfig
 }

@@ -17,6 +17,7 @@ import { mainEngine, readAlsoEngine } from './engines-in-use.ts'
 import { resolveLimits } from './limits-config.ts'
 import { parseListenAddress } from './listen-address.ts'
 import type { ListenConfig, TlsConfig } from './listen-config.ts'
+import { type FileListenerTls, listenerTls } from './listener-tls.ts'
 import type { FileConfig, FileRoute } from './schema/file.ts'
 import { parseUpstreamServer } from './upstream-server.ts'
 
@@ -61,14 +62,19 @@ export function resolveConfig(file: FileConfig, directories: Directories): Confi
     admin:
       admin === 'off' || admin.listen === 'off'
         ? undefined
-        : { listen: listener(admin.listen), token: admin.token, showsValues: admin.show_values },
+        : {
+            listen: listener(admin.listen),
+            tls: admin.tls && resolveListenerTls(listenerTls(admin.tls), directories.working),
+            token: admin.token,
+            showsValues: admin.show_values,
+          },
     probes: probes === undefined ? undefined : { listen: listener(probes.listen) },
     logging: file.logging,
     shutdown: { drainMs: file.shutdown.drain, readinessDelayMs: file.shutdown.readiness_delay },
   }
 }
 
-function resolveListenerTls(tls: NonNullable<FileConfig['listen'][number]['tls']>, working: string): TlsConfig {
+function resolveListenerTls(tls: FileListenerTls, working: string): TlsConfig {
   const pairs = [tls, ...tls.certificates]
   return {
     certificates: pairs.map(({ cert, key }) => ({

@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { systemClock } from '../lib/clock.ts'
 import { type MetricFamily, readFamilies } from './metric-families.ts'
 import { createReloadMetrics, type ReloadMetrics } from './reload-metrics.ts'
+import { createTlsMetrics, type TlsMetrics } from './tls-metrics.ts'
 
 /** Why a worker was replaced; a closed set. */
 export type RestartReason = 'crash' | 'stall' | 'roll'
@@ -10,6 +11,8 @@ export type RestartReason = 'crash' | 'stall' | 'roll'
 export interface SupervisorMetrics {
   restarted(reason: RestartReason): void
   readonly reloads: ReloadMetrics
+  /** Of the operator's listener. */
+  readonly tls: TlsMetrics
   /** Its own share of `process_*` is among them. */
   families(): Promise<MetricFamily[]>
 }
@@ -51,6 +54,7 @@ export function createSupervisorMetrics(counts: () => WorkerCounts): SupervisorM
   return {
     restarted: (reason) => restarts.inc({ reason }),
     reloads: createReloadMetrics(registry, systemClock),
+    tls: createTlsMetrics(registry),
     async families() {
       // Of nodejs_* only what the workers say is of use: this process has hardly anything to do.
       return (await readFamilies(registry)).filter(({ name }) => !name.startsWith('nodejs_'))

@@ -1,8 +1,12 @@
 import type { Operations } from '../admin/operations.ts'
+import type { OpenSpeech } from '../admin/operator-tls.ts'
 import type { Config } from '../config/config.ts'
+import type { TlsConfig } from '../config/listen-config.ts'
 import type { ConfigSource } from '../config/reloading.ts'
 import type { FileSnapshot } from '../config/snapshot.ts'
+import type { Log } from '../observe/log.ts'
 import type { Sink } from '../observe/sink.ts'
+import type { TlsMetrics } from '../observe/tls-metrics.ts'
 import type { Fork } from './forking.ts'
 import type { RestartSchedule } from './restart-schedule.ts'
 import type { WorkerTimes } from './worker-process.ts'
@@ -28,6 +32,11 @@ export interface FleetParts {
     inForce: () => Config,
     source: () => Promise<ConfigSource>,
   ) => Pick<Operations, 'configuration' | 'reload'>
+  /** What the operator's listener speaks with `admin.tls`. */
+  readonly openSpeech: (told: {
+    readonly log: Log
+    readonly metrics: { readonly tls: TlsMetrics }
+  }) => OpenSpeech<TlsConfig>
   /** Default: that of stdout, and a log on it. */
   readonly sink?: Sink
   readonly schedule?: RestartSchedule

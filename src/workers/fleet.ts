@@ -99,6 +99,7 @@ class Supervisor implements Fleet {
       addresses: () => this.addresses,
       inTurn: this.#inTurn,
       fileOperations: this.#parts.fileOperations,
+      openSpeech: this.#parts.openSpeech({ log: this.#log, metrics: this.#metrics }),
       metrics: () => this.#sums.text(),
       totals: () => this.#sums.totals(),
       log: this.#log,

@@ -1,5 +1,7 @@
-import { OperatorFront, type PreparedOperators } from '../admin/operator-front.ts'
+import { hasApi, OperatorFront, type PreparedOperators } from '../admin/operator-front.ts'
+import type { OpenSpeech } from '../admin/operator-tls.ts'
 import type { Config } from '../config/config.ts'
+import type { TlsConfig } from '../config/listen-config.ts'
 import type { ConfigSource } from '../config/reloading.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { Log } from '../observe/log.ts'
@@ -17,6 +19,7 @@ import type { WorkerProcess } from './worker-process.ts'
 export interface DeskParts
   extends Pick<FleetState, 'version' | 'config' | 'addresses' | 'inTurn'>,
     Pick<FleetParts, 'fileOperations'> {
+  readonly openSpeech: OpenSpeech<TlsConfig>
   readonly crew: Crew
   readonly metrics: () => Promise<string>
   /** What the history is made of. */
@@ -26,14 +29,14 @@ export interface DeskParts
 
 /** Where the operator of several workers is answered, and what is kept for him from one worker to the next. */
 export class OperatorDesk implements AsyncDisposable {
-  readonly #front: OperatorFront
+  readonly #front: OperatorFront<TlsConfig>
   readonly #drained = new DrainedServers()
   readonly #tail: SharedTail
   readonly #history: MetricHistory
   /** Who asks for it in the moment before somebody follows the file waits for that. */
   readonly #source = Promise.withResolvers<ConfigSource>()
 
-  constructor({ metrics, totals, log, fileOperations, ...parts }: DeskParts) {
+  constructor({ metrics, totals, log, fileOperations, openSpeech, ...parts }: DeskParts) {
     const { version, config, crew } = parts
     this.#tail = new SharedTail(crew.listening)
     this.#history = new MetricHistory({ families: totals, clock: systemClock })
@@ -45,7 +48,8 @@ export class OperatorDesk implements AsyncDisposable {
       history: () => this.#history.report(),
       ofFile: fileOperations(config, () => this.#source.promise),
     })
-    this.#front = new OperatorFront({ metrics, isReady: () => readinessOf(crew), operations, version, log })
+    const isReady = () => readinessOf(crew)
+    this.#front = new OperatorFront({ metrics, isReady, operations, version, log, openSpeech })
   }
 
   /** In the order of the configuration, that of `admin` first. */
@@ -64,7 +68,7 @@ export class OperatorDesk implements AsyncDisposable {
     return {
       commit: () => {
         prepared.commit()
-        this.#history.run(config.admin?.token !== undefined)
+        this.#history.run(hasApi(config))
         this.#drained.keepOnly(config)
       },
       [Symbol.asyncDispose]: () => prepared[Symbol.asyncDispose](),

@@ -48,7 +48,10 @@ describe('who may ask', () => {
     await using app = await startApp((_, response) => response.end())
     await using gateway = await startGateway({ config: configOf(app.origin).replace(`, token: ${TOKEN}`, '') })
     const answer = await ask(gateway, '/api/overview', {})
-    assert.deepEqual([answer.status, answer.body], [404, 'there is no /api without admin.token\n'])
+    assert.deepEqual(
+      [answer.status, answer.body],
+      [404, 'there is no /api without admin.token or admin.tls.client_ca\n'],
+    )
   })
 
   test('a GET changes nothing: what does is refused to it', async () => {

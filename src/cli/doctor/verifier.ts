@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises'
-import { Agent, request } from 'undici'
 import { ASSERTION_HEADER, createAssertionIssuer } from '../../assertion/issuer.ts'
 import { readSigningKeys, type SigningKeySpec } from '../../assertion/keys.ts'
 import { compilePlainHeaders } from '../../assertion/plain-headers.ts'
@@ -61,6 +60,8 @@ export async function examineVerifier(config: Config, verification: Verification
   const statuses = verification.expectStatus ?? parseStatuses('2xx')
   const probes = await probesFor(config, upstream, verification)
   await using stack = new AsyncDisposableStack()
+  // Only here: no other command should wait for it to load.
+  const { Agent, request } = await import('undici')
   const agent = new Agent({ connect: { timeout: REQUEST_MS, ...(await tlsOf(upstream.tls)) } })
   stack.defer(() => agent.close())
   const ask = async ({ lines }: Probe): Promise<number | string> => {

@@ -14,18 +14,22 @@ const pair = {
   key: text('a path').describe('PEM file with the private key'),
 }
 
+const clientCa = text('a path')
+  .optional()
+  .describe('PEM file with the authorities of client certificates; left out = clients are not asked for one')
+
+const minVersion = choice(['1.2', '1.3']).default('1.2').describe('Oldest TLS that is spoken')
+
 const tls = mapping({
   ...pair,
   certificates: list(mapping(pair), 'a list of certificates: [{ cert: shop.crt, key: shop.key }]')
     .default([])
     .describe('Further certificates, chosen by the host that a client asks for (SNI)'),
-  client_ca: text('a path')
-    .optional()
-    .describe('PEM file with the authorities of client certificates; left out = clients are not asked for one'),
+  client_ca: clientCa,
   client_cert: choice(['required', 'optional'])
     .default('required')
     .describe('Whether a client may come without a certificate, where client_ca asks for one'),
-  min_version: choice(['1.2', '1.3']).default('1.2').describe('Oldest TLS that is spoken'),
+  min_version: minVersion,
 })
 
 /** `listen`. */
@@ -59,6 +63,9 @@ export const admin = z
           .union([off, address()], { error: `${addressPhrase}, or off` })
           .default('127.0.0.1:9901')
           .describe('Address of the operator’s listener, or off'),
+        tls: mapping({ ...pair, client_ca: clientCa, min_version: minVersion })
+          .optional()
+          .describe('Speaks TLS here; whoever shows a certificate of client_ca may use /api. Left out = plain http'),
         token: secret().optional().describe('Opens /api to whoever has it'),
         show_values: flag()
           .default(false)

@@ -25,7 +25,7 @@ test('who asked for something that takes long is not taken for somebody who is i
     onAudit: () => undefined,
     onFailure: (error) => assert.fail(String(error)),
   })
-  const server = createServer((request, response) => void api.serve(request, response))
+  const server = createServer((request, response) => void api.serve(request, response, undefined))
   server.setTimeout(50)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -29,7 +29,7 @@ async function openStreams() {
   })
   const server = createServer((request, response) => {
     responses.push(response)
-    void api.serve(request, response)
+    void api.serve(request, response, undefined)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -57,6 +57,7 @@ export async function openFakeFleet(options: FakeFleetOptions) {
         configuration: () => Promise.reject(new OperationRefused('there is no file')),
         reload: () => Promise.reject(new OperationRefused('there is no file')),
       }),
+      openSpeech: () => () => Promise.reject(new Error('none of them speaks TLS')),
       ...(times && { times }),
       ...(schedule && { schedule }),
       fork() {
