@@ -66,11 +66,16 @@ async function servedFromMemory({ operatorUrl }: TestGateway): Promise<number> {
 
 /** Has them in the memory of both gateways. */
 async function warm({ here, there }: SocketStage, keys: readonly string[]): Promise<void> {
-  for (const gateway of [here, there]) {
-    await statusesAt(gateway, keys)
+  await Promise.all([here, there].map((gateway) => warmOne(gateway, keys)))
+}
+
+/** On a busy machine the line to the store may be taken for broken for a moment, and nothing is kept then. */
+async function warmOne(gateway: TestGateway, keys: readonly string[]): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
     const before = await servedFromMemory(gateway)
     assert.deepEqual(new Set(await statusesAt(gateway, keys)), new Set([200]))
-    assert.ok((await servedFromMemory(gateway)) - before >= keys.length, 'they are not kept in the process')
+    if ((await servedFromMemory(gateway)) - before >= keys.length) return
+    assert.ok(attempt < 20, 'they are not kept in the process')
   }
 }
 
