@@ -5,8 +5,9 @@ import { publicHash } from './config/fingerprint.ts'
 import type { ConfigSource } from './config/reloading.ts'
 import { explainWith } from './explanation.ts'
 import type { Generation } from './generation.ts'
+import { keyViews, type SigningHistory } from './key-views.ts'
 import { OperatorSessions } from './operator-sessions.ts'
-import { configurationViewOf, explanationViewOf, keyViews, problemViews, routeViews } from './operator-views.ts'
+import { configurationViewOf, explanationViewOf, problemViews, routeViews } from './operator-views.ts'
 import { sweepExpired } from './sessions/sweep.ts'
 
 /** Batches of a sweep that somebody waits for. */
@@ -20,6 +21,7 @@ export interface GatewayState {
   readonly addresses: () => readonly string[]
   readonly readiness: () => Promise<{ readonly isReady: boolean; readonly checks: Readonly<Record<string, string>> }>
   readonly watchRequests: Operations['watchRequests']
+  readonly signing: SigningHistory
   /** Told how many sessions the operator has ended. */
   readonly onRevoked: (count: number) => void
   readonly history: Operations['history']
@@ -60,7 +62,13 @@ export function createGatewayOperations(state: GatewayState): GatewayOperations 
     upstreams: () => upstreamViews(current()),
     setDrained: ({ upstream, server }, isDrained) =>
       current().upstreams.get(upstream)?.setDrained(server, isDrained) ?? false,
-    keys: () => keyViews(current().config),
+    keys() {
+      const {
+        config,
+        sessions: { parts },
+      } = current()
+      return keyViews(config, { history: state.signing, reads: parts.keyReads, now: Date.now() })
+    },
     store: ({ isCounted }) => storeView(current(), isCounted ? sessions : undefined),
     clearExpired: () => clearExpired(current()),
     watchRequests: state.watchRequests,

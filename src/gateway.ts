@@ -16,6 +16,7 @@ import {
 import { ConfigSnapshot } from './config/snapshot.ts'
 import { createGatewayOperations, type GatewayOperations } from './gateway-operations.ts'
 import { type Generation, type House, openGeneration } from './generation.ts'
+import { datedKeys, SigningHistory } from './key-views.ts'
 import { createChunkMeter } from './lib/chunk-memory.ts'
 import { systemClock } from './lib/clock.ts'
 import { explainRuntime } from './lib/runtime-floor.ts'
@@ -119,6 +120,7 @@ class RunningGateway implements Gateway {
   readonly #public: PublicFront
   readonly #operators: OperatorFront<TlsConfig>
   readonly #history: MetricHistory
+  readonly #signing = new SigningHistory(systemClock)
   /** Who asks for it in the moment before somebody follows the file waits for that. */
   readonly #source = Promise.withResolvers<ConfigSource>()
   #generation: Generation | undefined
@@ -170,6 +172,7 @@ class RunningGateway implements Gateway {
       addresses: () => this.addresses,
       readiness: () => this.readiness(),
       watchRequests: (listener) => tail.watch(listener),
+      signing: this.#signing,
       onRevoked: (count) => metrics.sessionsRevoked('admin', count),
       history: () => this.#history.report(),
       source: () => this.#source.promise,
@@ -281,6 +284,8 @@ class RunningGateway implements Gateway {
   ): void {
     const { metrics, tunnels, log, limits } = this.#house
     limits.apply(config)
+    this.#signing.note(config)
+    metrics.keys.dated(datedKeys(config))
     metrics.configured(configInfo(config))
     this.#history.run(this.#place === undefined && hasApi(config))
     metrics.watchUpstreams([...upstreams.values()])

@@ -32,6 +32,7 @@ export async function openSessions(
       // A bypass is no look into the cache, and where sessions are kept in the process, that is the cache that counts.
       onCacheLookup: (lookup) => lookup !== 'bypass' && localCache.isOff && metrics.stores.cacheRequest(lookup),
       onIndexState: (isUp, cause) => noteIndex({ log, metrics }, isUp, cause),
+      onKeyRead: metrics.keys.sessionRead,
     },
     localCache: { onLocalCache: localCache.note, onLocalLookup: metrics.stores.cacheRequest },
   })

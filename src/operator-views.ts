@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { ConfigurationView, ExplanationView, KeyView, RouteView } from './admin/views.ts'
+import type { ConfigurationView, ExplanationView, RouteView } from './admin/views.ts'
 import type { Config } from './config/config.ts'
 import { fingerprint, publicHash } from './config/fingerprint.ts'
 import { ConfigError } from './config/problem.ts'
@@ -22,11 +22,6 @@ export function routeViews({ routes }: Config): RouteView[] {
     on_deny: onDeny,
     csrf: access.crossSite,
   }))
-}
-
-export function keyViews({ signing: { algorithm, keys } }: Config): KeyView[] {
-  const ids = keys.generated ? ['generated'] : keys.keys.map(({ id }) => id)
-  return ids.map((id, at) => ({ id, algorithm, signs: at === 0 }))
 }
 
 export function explanationViewOf(explanation: Explanation): ExplanationView {

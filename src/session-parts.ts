@@ -4,7 +4,8 @@ import type { Config, SessionConfig } from './config/config.ts'
 import { SECRET_KEY_FILE, SIGNING_KEY_FILE } from './config/own-files.ts'
 import type { ExpiryRules } from './django/expiry.ts'
 import { createSessionCodec, type SessionCodec } from './django/session-data.ts'
-import type { Clock } from './lib/clock.ts'
+import type { SigningKeyName } from './django/signing.ts'
+import type { Clock, EpochMs } from './lib/clock.ts'
 import { createSealedBox, type SealedBox } from './lib/sealed-box.ts'
 import { openSecretFile } from './lib/secret-file.ts'
 import { type LocalCacheObserver, openLocalCache, openNotices } from './local-cache-parts.ts'
@@ -24,6 +25,15 @@ import { type EngineParts, type Guarding, openSessionEngine, type SecretKeys } f
 import { openUserIndex } from './user-index-parts.ts'
 
 /** Everything that knows sessions, opened from one configuration. */
+/** How often each key of `secret_key` and its fallbacks has been needed to read a session. */
+export interface KeyReads {
+  /** When these settings came into force here. */
+  readonly since: EpochMs
+  /** False where no session is signed: in a cache. */
+  readonly areSigned: boolean
+  countOf(key: SigningKeyName): number
+}
+
 export interface SessionParts {
   readonly engine: SessionEngine
   readonly store: SessionStore
@@ -31,6 +41,7 @@ export interface SessionParts {
   readonly codec: SessionCodec
   readonly identity: IdentityRules
   readonly publicId: (key: string) => string
+  readonly keyReads: KeyReads
   /** For forms that browsers keep until after a login. */
   readonly formBox: SealedBox
   /** Undefined where `session.user_id` does not say whose a session is. Not guarded: for somebody who waits as long as it takes. */
@@ -57,6 +68,8 @@ export interface StoreObserver {
   readonly onCacheLookup: (lookup: CacheLookup) => void
   /** Of the index of users, whose failure a request that only reads does not notice: once per change, up at first. */
   readonly onIndexState: (isUp: boolean, cause: unknown) => void
+  /** Told of each session that was read, and with which key. */
+  readonly onKeyRead?: (key: SigningKeyName) => void
 }
 
 export interface SessionPartsOptions {
@@ -79,13 +92,21 @@ export interface SessionPartsOptions {
 export async function openSessionParts(config: Config, options: SessionPartsOptions): Promise<SessionParts> {
   const { session } = config
   const { clock, observer, localCache } = options
-  const keys = await readSecretKeys(session)
+  const counts = new Map<SigningKeyName, number>()
+  const onRead = (key: SigningKeyName): void => {
+    counts.set(key, (counts.get(key) ?? 0) + 1)
+    observer?.onKeyRead?.(key)
+  }
+  const keys = { ...(await readSecretKeys(session)), onRead }
   const codec = createSessionCodec({ ...keys, saltClass: session.saltClass })
   const expiry = expiryRulesOf(session)
   const guards = createGuards(session.storeTimeoutMs, observer)
   await using stack = new AsyncDisposableStack()
   const notices = localCache && stack.use(await openNotices(session, localCache))
   const watcher = notices?.watcher
+  const engines = [session.engine, session.readAlso?.engine]
+  const areSigned = engines.some((one) => one !== undefined && one.kind !== 'cache')
+  const keyReads = { since: clock(), areSigned, countOf: (key: SigningKeyName) => counts.get(key) ?? 0 }
   const parts = { session, keys, codec, expiry, clock, guard: guards.put, watcher, ...observer }
   const { bare, indexed } = await openEngines(session, parts)
   stack.use(bare)
@@ -110,6 +131,7 @@ export async function openSessionParts(config: Config, options: SessionPartsOpti
     store,
     cookie: createSessionCookie(session.cookie, expiry),
     codec,
+    keyReads,
     identity,
     publicId: createPublicId(keys.secretKey),
     formBox: createSealedBox([keys.secretKey, ...keys.secretKeyFallbacks], 'sessiongate/kept-post'),

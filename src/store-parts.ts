@@ -11,6 +11,7 @@ import type {
 import type { ExpiryRules } from './django/expiry.ts'
 import { createSignedCookieCodec, type SessionCodec } from './django/session-data.ts'
 import { createSessionKey } from './django/session-key.ts'
+import type { SigningKeyName } from './django/signing.ts'
 import type { Clock } from './lib/clock.ts'
 import { jsonSerializer } from './sessions/caches/json-serializer.ts'
 import { createMemcachedCache, memcachedFlags } from './sessions/caches/memcached.ts'
@@ -61,6 +62,8 @@ export interface StoreWatcher {
 export type Guarding = (engine: SessionEngine, store: string) => SessionEngine
 
 export interface SecretKeys {
+  /** Told of each session that was read, and with which key. */
+  readonly onRead?: (key: SigningKeyName) => void
   readonly secretKey: string
   readonly secretKeyFallbacks: readonly string[]
 }

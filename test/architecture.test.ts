@@ -34,6 +34,7 @@ const wiring: ReadonlySet<string> = new Set([
   'operator-sessions.ts',
   'operator-views.ts',
   'gateway-operations.ts',
+  'key-views.ts',
   'open-sessions.ts',
   'store-states.ts',
   'wiring.ts',

@@ -183,7 +183,7 @@ export const endpoints: readonly Endpoint[] = [
   endpoint({
     method: 'GET',
     path: '/api/keys',
-    about: 'The signing keys by id, never the secrets',
+    about: 'The keys that sign assertions and sessions: ids and ages, never the secrets',
     input: nothing,
     output: z.array(keyView),
     run: (operations) => operations.keys(),

@@ -108,7 +108,20 @@ export const configurationView = z.strictObject({
 
 export const reloadView = z.strictObject({ taken: z.boolean(), hash: z.string(), problems: z.array(problemView) })
 
-export const keyView = z.strictObject({ id: z.string(), algorithm: z.string(), signs: z.boolean() })
+export const keyView = z.strictObject({
+  id: z.string().describe('Of a key in keys; or current, fallback-1 and so on of secret_key and its fallbacks'),
+  purpose: z.enum(['assertions', 'sessions']).describe('What it signs'),
+  algorithm: z.string(),
+  signs: z.boolean().describe('false = what it has signed is still read'),
+  created: z.iso.date().nullable().describe('As the configuration says; null = it does not'),
+  age_seconds: z.number().nullable(),
+  signs_since: z.iso.datetime().nullable().describe('Since when all processes sign with it; it may be much older'),
+  sessions_read: z
+    .number()
+    .nullable()
+    .describe('How many sessions were read with it since counted_since, and perhaps before'),
+  counted_since: z.iso.datetime().nullable(),
+})
 
 export const storeView = z.strictObject({
   engine: z.string(),

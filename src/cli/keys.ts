@@ -26,7 +26,10 @@ export function createKeysCommand(context: CliContext): Command {
       'after',
       '\nExample:\n  umask 077; sessiongate keys new --algorithm EdDSA > /run/secrets/sessiongate_key',
     )
-    .action(({ algorithm }: { algorithm: 'HS256' | 'EdDSA' | 'ES256' }) => context.print(newKey(algorithm)))
+    .action(({ algorithm }: { algorithm: keyof typeof members }) => {
+      context.print(newKey(algorithm))
+      if (context.isTerminal) context.tell(entryFor(algorithm, new Date().toISOString().slice(0, 10)))
+    })
   keys
     .command('derive')
     .description("print one upstream's HS256 key, base64url: what its app verifies assertions with")
@@ -54,6 +57,14 @@ function createListCommand(context: CliContext): Command {
         else context.print(tableText(...recordTable(readList(answer)), paperOf(context)))
       }),
   )
+}
+
+const members = { HS256: 'secret', EdDSA: 'private_key', ES256: 'private_key' } as const
+
+/** The lines for the file. The key itself goes to stdout, and from there into a file of its own. */
+function entryFor(algorithm: keyof typeof members, today: string): string {
+  const text = `"\${file:/run/secrets/sessiongate_key}"`
+  return `keys:\n  - { id: "${today}", created: ${today}, ${members[algorithm]}: ${text} }\n`
 }
 
 function newKey(algorithm: 'HS256' | 'EdDSA' | 'ES256'): string {

@@ -1,3 +1,4 @@
+import type { EpochMs } from '../lib/clock.ts'
 import type { AccessRule, RouteMatch } from '../rules/rule.ts'
 import type { SessionCookieOptions } from '../sessions/cookie.ts'
 import type { CommandName } from '../writeback/permission.ts'
@@ -204,9 +205,15 @@ export type SigningKeysConfig =
 
 export type SigningKeyConfig =
   /** HS256: at least 32 bytes of UTF-8, no line break at its end. */
-  | { readonly kind: 'secret'; readonly id: string; readonly secret: Secret }
+  | (DatedKey & { readonly kind: 'secret'; readonly secret: Secret })
   /** EdDSA or ES256: a private key as PKCS#8 PEM. */
-  | { readonly kind: 'private_key'; readonly id: string; readonly privateKey: Secret }
+  | (DatedKey & { readonly kind: 'private_key'; readonly privateKey: Secret })
+
+interface DatedKey {
+  readonly id: string
+  /** Midnight UTC of the day on which it was made, as the file says; `undefined` = it does not. */
+  readonly createdAt?: EpochMs | undefined
+}
 
 export interface LoginConfig {
   /** A path on the own host, or an absolute http(s) URL. */

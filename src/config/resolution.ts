@@ -142,9 +142,10 @@ function resolveSigning({ signing, keys }: FileConfig): SigningConfig {
         ? { generated: true }
         : {
             generated: false,
-            keys: keys.map(({ id, secret, private_key: privateKey }) => {
-              if (secret !== undefined) return { kind: 'secret', id, secret }
-              return { kind: 'private_key', id, privateKey: privateKey ?? impossible(`the key ${id}`) }
+            keys: keys.map(({ id, created, secret, private_key: privateKey }) => {
+              const dated = created === undefined ? { id } : { id, createdAt: Date.parse(created) }
+              if (secret !== undefined) return { kind: 'secret', ...dated, secret }
+              return { kind: 'private_key', ...dated, privateKey: privateKey ?? impossible(`the key ${id}`) }
             }),
           },
   }

@@ -21,12 +21,15 @@ export interface SessionCodecOptions {
   readonly saltClass?: string
   /** How long a session's JSON may be, in bytes; a longer one is malformed. Default 1 MiB. */
   readonly maxInflatedBytes?: number
+  /** Told of each session that was decoded, and by which key. */
+  readonly onRead?: (key: SigningKeyName) => void
 }
 
 export interface SignedCookieCodecOptions {
   readonly secretKey: string
   readonly secretKeyFallbacks?: readonly string[]
   readonly maxInflatedBytes?: number
+  readonly onRead?: (key: SigningKeyName) => void
   /** Django's SESSION_COOKIE_AGE: how long after its signing a cookie is good, in seconds. */
   readonly maxAgeSeconds: number
 }
@@ -77,19 +80,22 @@ export function createSessionCodec(options: SessionCodecOptions): SessionCodec {
  * @throws {TypeError} if a key is empty.
  */
 export function createSignedCookieCodec(options: SignedCookieCodecOptions): SignedCookieCodec {
-  const codec = createCodec({ ...options, salt: SIGNED_COOKIES_SALT })
+  const { onRead, ...others } = options
+  const codec = createCodec({ ...others, salt: SIGNED_COOKIES_SALT })
   return {
     encode: codec.encode,
     decode(text, now) {
       const decoded = codec.decode(text)
-      if (decoded.ok && now - decoded.signedAt > options.maxAgeSeconds * 1000) return { ok: false, reason: 'expired' }
+      if (!decoded.ok) return decoded
+      if (now - decoded.signedAt > options.maxAgeSeconds * 1000) return { ok: false, reason: 'expired' }
+      onRead?.(decoded.key)
       return decoded
     },
   }
 }
 
-function createCodec(options: SigningOptions & { readonly maxInflatedBytes?: number }): SessionCodec {
-  const { maxInflatedBytes = DEFAULT_MAX_INFLATED_BYTES } = options
+function createCodec(options: SigningOptions & Pick<SessionCodecOptions, 'maxInflatedBytes' | 'onRead'>): SessionCodec {
+  const { maxInflatedBytes = DEFAULT_MAX_INFLATED_BYTES, onRead } = options
   const signer: TimestampSigner = createTimestampSigner(options)
   // Base64 takes four characters for three bytes, and Django compresses only what becomes shorter: a longer text cannot
   // hold a session within the limit, so it is refused before the signature is computed over all of it.
@@ -103,6 +109,7 @@ function createCodec(options: SigningOptions & { readonly maxInflatedBytes?: num
       const json = unpack(unsigned.value, maxInflatedBytes)
       const data = json === undefined ? undefined : parseSessionData(json, { maxLength: maxInflatedBytes })
       if (data === undefined) return { ok: false, reason: 'malformed' }
+      onRead?.(unsigned.key)
       return { ok: true, data, signedAt: unsigned.signedAt, key: unsigned.key }
     },
   }

@@ -1,6 +1,7 @@
 import { Registry } from 'prom-client'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import type { Exchange } from './exchange.ts'
+import { createKeyMetrics, type KeyMetrics } from './key-metrics.ts'
 import { createLimitMetrics, type LimitMetrics } from './limit-metrics.ts'
 import { type MetricFamily, readFamilies, readFamiliesOf } from './metric-families.ts'
 import { type BuildInfo, type ConfigInfo, createProcessMetrics } from './process-metrics.ts'
@@ -36,6 +37,7 @@ export interface Metrics {
   readonly stores: StoreMetrics
   readonly webSockets: WebSocketMetrics
   readonly tls: TlsMetrics
+  readonly keys: KeyMetrics
   readonly reloads: ReloadMetrics
   readonly limits: LimitMetrics
   /** The configuration in force is this one now. */
@@ -67,6 +69,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     stores: createStoreMetrics(registry),
     webSockets: createWebSocketMetrics(registry),
     tls: createTlsMetrics(registry),
+    keys: createKeyMetrics(registry, options.clock ?? systemClock),
     reloads: createReloadMetrics(options.isWorker === true ? new Registry() : registry, options.clock ?? systemClock),
     limits: createLimitMetrics(registry),
     configured: runtime.configured,

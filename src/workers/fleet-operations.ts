@@ -6,6 +6,7 @@ import { publicHash } from '../config/fingerprint.ts'
 import { askOne, askWorker, noAnswer, outcomeOf } from './asking.ts'
 import { type Crew, readinessOf } from './crew.ts'
 import type { DrainedServers } from './drained-servers.ts'
+import { sumKeys } from './key-sums.ts'
 import { type Operation, outcomes, type ServerPlace } from './operation-messages.ts'
 import type { SharedTail } from './shared-tail.ts'
 import { sumUpstreams } from './upstream-sums.ts'
@@ -47,7 +48,7 @@ export function createFleetOperations(state: FleetState): Operations {
     revokeSessions: (which) => one({ name: 'revokeSessions', which }, outcomes.revokeSessions),
     upstreams: () => upstreamsOf(crew),
     setDrained: (place, isDrained) => state.inTurn(() => setDrained(state, place, isDrained)),
-    keys: () => one({ name: 'keys' }, outcomes.keys),
+    keys: async () => sumKeys((await askAll(crew, { name: 'keys' }, outcomes.keys)).map(({ value }) => value)),
     store: ({ isCounted }) => one({ name: 'store', isCounted }, outcomes.store),
     clearExpired: () => one({ name: 'clearExpired' }, outcomes.clearExpired),
     watchRequests: (onLine, onLeftOut) => tail.watch(onLine, onLeftOut),
@@ -108,15 +109,25 @@ function withCursorOf(pid: number, list: SessionList): SessionList {
 }
 
 async function upstreamsOf(crew: Crew): Promise<UpstreamView[]> {
+  const seen = await askAll(crew, { name: 'upstreams' }, outcomes.upstreams)
+  return sumUpstreams(seen.map(({ pid, value }) => ({ pid, upstreams: value })))
+}
+
+/** Those that answer in time. @throws {OperationRefused} if none does. */
+async function askAll<T>(
+  crew: Crew,
+  operation: Operation,
+  outcome: z.ZodType<T>,
+): Promise<{ pid: number; value: T }[]> {
   const answers = await Promise.all(
     crew.listening().map(async (worker) => {
-      const answer = await askWorker(worker, { name: 'upstreams' }, outcomes.upstreams)
-      return answer && { pid: worker.pid, upstreams: outcomeOf(answer) }
+      const answer = await askWorker(worker, operation, outcome)
+      return answer && { pid: worker.pid, value: outcomeOf(answer) }
     }),
   )
-  const seen = answers.filter((answer) => answer !== undefined)
-  if (seen.length === 0) throw noAnswer()
-  return sumUpstreams(seen)
+  const told = answers.filter((answer) => answer !== undefined)
+  if (told.length === 0) throw noAnswer()
+  return told
 }
 
 /** Those that end politely are told too: requests still come on the connections that they have. */

@@ -77,3 +77,43 @@ test('the SECRET_KEY changes by its steps, and nobody is logged out; without the
   await reload(gateway, app, key(newKey))
   assert.deepEqual([await statusOf(after), await statusOf(before)], [200, 401])
 })
+
+test('an operator sees how old keys are, and which of them is still needed', async () => {
+  await using app = await startLoginApp()
+  const token = 'the-token-of-this-test-0123456789'
+  const top = (current: string, fallbacks: string): string =>
+    `session: { secret_key: "${current}", secret_key_fallbacks: [${fallbacks}], local_cache: null }
+keys: [{ id: new, created: 2026-11-01, secret: "${newKey}" }, { id: old, secret: "${oldKey}" }]`
+  const text = (...keys: Parameters<typeof top>): string =>
+    config(app.origin, top(...keys)).replace('admin: off', `admin: { listen: "127.0.0.1:0", token: ${token} }`)
+  await using gateway = await startGateway({ config: text(oldKey, '') })
+  const ask = async (path: string): Promise<string> =>
+    await (await fetch(gateway.operatorUrl + path, { headers: { Authorization: `Bearer ${token}` } })).text()
+  const keys = async (): Promise<Record<string, unknown>[]> => JSON.parse(await ask('/api/keys'))
+  const cookie = await logIn(gateway)
+  const startedAt = (await keys())[0]?.signs_since
+  const line = await reloadBy(gateway, () => putConfig(gateway, text(newKey, `"${oldKey}"`)))
+  assert.equal(line.msg, 'configuration reloaded')
+  for (let count = 0; count < 3; count++)
+    assert.equal((await fetch(`${gateway.url}/`, { headers: { cookie } })).status, 200)
+
+  const listed = await keys()
+  const told = listed.map(({ id, signs, created, sessions_read: read }) => [id, signs, created, read])
+  assert.deepEqual(told, [
+    ['new', true, '2026-11-01', null],
+    ['old', false, null, null],
+    ['current', true, null, 0],
+    ['fallback-1', false, null, 3],
+  ])
+  const [signing, , current, fallback] = listed
+  const age = (Date.now() - Date.parse('2026-11-01')) / 1000
+  assert.ok(Math.abs(Number(signing?.age_seconds) - age) < 60)
+  assert.equal(signing?.signs_since, startedAt, 'the key that signs assertions is the same')
+  assert.ok(String(current?.signs_since) > String(startedAt), 'the one that signs sessions is another')
+  assert.ok(String(fallback?.counted_since) >= String(startedAt))
+  const metrics = await ask('/metrics')
+  assert.match(metrics, /^sessiongate_signing_key_age_seconds\{kid="new"\} \d{4,}/m)
+  assert.doesNotMatch(metrics, /age_seconds\{kid="old"/)
+  assert.match(metrics, /^sessiongate_session_key_reads_total\{key="fallback-1"\} 3$/m)
+  for (const secret of [oldKey, newKey]) assert.ok(!`${JSON.stringify(listed)}${metrics}`.includes(secret))
+})

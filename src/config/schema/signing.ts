@@ -11,6 +11,9 @@ export const keys = list(
     id: textLike(KEY_ID, 'an id of visible ASCII characters; a date such as 2026-11 stands in quotes').describe(
       'Becomes kid in the assertion',
     ),
+    created: textLike(/^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$/, 'a date such as 2026-11-01')
+      .optional()
+      .describe('The day on which it was made; for /api/keys and the metric of its age'),
     secret: secret().optional().describe('For HS256: at least 32 bytes'),
     private_key: secret().optional().describe('For EdDSA and ES256: PKCS#8 PEM'),
   }),

@@ -199,14 +199,14 @@ describe('what the operator asks', () => {
   test('is answered, and said to have begun before', async () => {
     const drained: string[] = []
     const operations = createOperations({
-      keys: () => [{ id: 'one', algorithm: 'HS256', signs: true }],
+      routes: () => [],
       showSession: async () => undefined,
       explain: async ({ url, session }) => ({ ...explained, target: `${url} ${session}` }),
       setDrained: ({ server }, isDrained) => drained.push(`${server} ${isDrained}`) > 0,
     })
     const { next, tell } = await startListening({ operations })
     const cases: [operation: object, value: unknown][] = [
-      [{ name: 'keys' }, [{ id: 'one', algorithm: 'HS256', signs: true }]],
+      [{ name: 'routes' }, []],
       [{ name: 'showSession', id: 'x' }, null],
       [
         { name: 'explain', method: 'GET', url: '/' },
