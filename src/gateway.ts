@@ -29,6 +29,7 @@ import { MetricHistory } from './observe/metric-history.ts'
 import { totalledMetrics } from './observe/metric-totals.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { createRequestTail } from './observe/request-tail.ts'
+import { findTracing } from './observe/tracing.ts'
 import { PublicFront } from './public-front.ts'
 import { createTunnels } from './server/tunnels.ts'
 import { certificateNames, createSpeechOpener, createTlsOpener, createUpstreamCertificateWatch } from './tls-parts.ts'
@@ -91,6 +92,9 @@ export interface Prepared extends AsyncDisposable {
   commit(): void
 }
 
+/** How long whoever takes the spans may take over the last of them. */
+const LAST_SPANS_MS = 3_000
+
 /** Lines about what the parser refused; a connection with a byte of rubbish costs a stranger nothing. */
 const REFUSALS_LOGGED = { lines: 100, everyMs: 10_000 }
 
@@ -150,6 +154,7 @@ class RunningGateway implements Gateway {
       watchCertificates: createUpstreamCertificateWatch({ log, metrics }),
       limits: openLimits(config, { log, metrics }),
       onChunk: createChunkMeter(),
+      tracing: findTracing(version),
       tail,
       mayLogRefused: createLineLimit({
         ...REFUSALS_LOGGED,
@@ -239,6 +244,7 @@ class RunningGateway implements Gateway {
     this.#isAnnounced = true
     if (this.#place === undefined) this.#tellStart(warnings)
     this.#house.metrics.reloads.ended(true)
+    if (this.#house.tracing !== undefined) this.log.info('spans are recorded')
     this.#current.sessions.tell()
   }
 
@@ -270,6 +276,7 @@ class RunningGateway implements Gateway {
     const generations = [...this.#leaving, this.#generation].filter((generation) => generation !== undefined)
     for (const generation of generations) await generation[Symbol.asyncDispose]()
     this.#house.limits[Symbol.dispose]()
+    await this.#house.tracing?.flush(LAST_SPANS_MS)
     await this.log[Symbol.asyncDispose]()
   }
 

@@ -12,6 +12,7 @@ import { failureFields } from './observe/failure.ts'
 import type { OpenLog } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { RequestTail } from './observe/request-tail.ts'
+import type { Tracing } from './observe/tracing.ts'
 import { type OpenSessions, openSessions } from './open-sessions.ts'
 import type { ServerState } from './proxy/standing.ts'
 import type { Upstream } from './proxy/upstream.ts'
@@ -38,6 +39,8 @@ export interface House {
   readonly watchCertificates: UpstreamCertificateWatch
   readonly limits: Limits
   readonly onChunk: ChunkMeter
+  /** Undefined where no spans are recorded. */
+  readonly tracing: Tracing | undefined
   /** For those who watch requests. */
   readonly tail: Pick<RequestTail, 'tell'>
   /** Whether expired sessions are cleared here; of several workers one does it. */
@@ -122,6 +125,7 @@ function createHandlersFor(config: Config, house: House, parts: HandlerParts): G
     clock: systemClock,
     occupancy,
     onChunk,
+    tracing: house.tracing,
     isDraining,
     record(exchange: Exchange) {
       metrics.recordExchange(exchange)

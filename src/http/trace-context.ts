@@ -41,13 +41,17 @@ export function newTraceparent(digits: RandomDigits = drawDigits): Traceparent {
 }
 
 /**
- * What goes up: the one well-formed line that came, unchanged, since the gateway adds no span of its own to the trace that
- * could be anybody's parent; else a new one. Several lines are none (section 3.2.1).
+ * What goes up where no spans are recorded: the one well-formed line that came, unchanged, since the gateway then adds no
+ * span of its own to the trace that could be anybody's parent; else a new one. Several lines are none (section 3.2.1).
  */
 export function nextTraceparent(raw: RawHeaders, digits: RandomDigits = drawDigits): Traceparent {
+  return receivedTraceparent(raw) ?? newTraceparent(digits)
+}
+
+/** The one well-formed line that came; undefined for none, and for several. */
+export function receivedTraceparent(raw: RawHeaders): Traceparent | undefined {
   const lines = headerValues(raw, 'traceparent')
-  const received = lines.length === 1 ? parseTraceparent(lines[0] ?? '') : undefined
-  return received ?? newTraceparent(digits)
+  return lines.length === 1 ? parseTraceparent(lines[0] ?? '') : undefined
 }
 
 /** An id of zeros alone is invalid: one bit set costs nothing that anybody will notice. */

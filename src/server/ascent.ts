@@ -32,7 +32,7 @@ export function createAscent(parts: AscentParts): (visit: Visit, admitted: Admit
   const withoutOwn = compileCookieCut(parts.cookieName)
   return function ascend(visit, { route, place, cleaned, data, isLoggedIn }) {
     let lines = ownedCookies(visit, route, cleaned)
-    const trace = nextTraceparent(visit.raw, digits)
+    const trace = visit.trace === undefined ? nextTraceparent(visit.raw, digits) : visit.trace.ascend(visit.method)
     visit.exchange.traceId = trace.traceId
     lines.push('X-Request-Id', visit.exchange.requestId, 'traceparent', trace.text)
     lines.push(...forwardedLines(place.client))

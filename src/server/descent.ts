@@ -65,10 +65,14 @@ export class Descent {
   }
 
   async #descendSaved(answer: UpstreamAnswer, headers: string[], step: Applied): Promise<Answer> {
+    const { visit } = step
+    const writing = visit.trace?.step('write-back')
     try {
       const saved = await this.#applyCommands(step)
+      writing?.end({ 'sessiongate.writeback.result': visit.exchange.writeback })
       return answerOf(answer, this.#closeHeaders({ ...step, headers, saved }))
     } catch (error) {
+      writing?.fail(error)
       letGo(answer)
       throw error
     }

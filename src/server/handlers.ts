@@ -4,6 +4,7 @@ import { readFraming } from '../http/framing.ts'
 import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Exchange, WritebackResult } from '../observe/exchange.ts'
+import type { Tracing } from '../observe/tracing.ts'
 import type { SessionCookie } from '../sessions/cookie.ts'
 import { type Answer, errorAnswer, letGo } from './answer.ts'
 import type { ClientPace } from './client-pace.ts'
@@ -30,6 +31,8 @@ export interface HandlersParts {
   readonly recordRefused: (exchange: Exchange) => void
   /** The same for what was refused because there is too much to do. */
   readonly recordShed: (exchange: Exchange) => void
+  /** Undefined where no spans are recorded. */
+  readonly tracing: Tracing | undefined
   readonly load: Load
   readonly pace: ClientPace
   readonly clock: Clock
@@ -103,6 +106,8 @@ export class RequestHandlers implements Handlers {
     if (refusal === undefined) {
       visit.isLetIn = true
       visit.pace = this.#parts.pace
+      const { tracing } = this.#parts
+      if (tracing !== undefined) beginTrace(visit, tracing)
       return undefined
     }
     const { mustClose } = visit
@@ -123,6 +128,7 @@ export class RequestHandlers implements Handlers {
     if (visit.isGone && exchange.outcome === 'forwarded') exchange.outcome = 'aborted'
     exchange.durationMs = performance.now() - visit.startedMs
     noteUpstreamEnd(visit)
+    visit.trace?.end(exchange, visit.upstreamStartedMs !== undefined)
     if (visit.isLetIn) {
       this.#parts.load.leave()
       this.#parts.record(exchange)
@@ -177,6 +183,11 @@ export class RequestHandlers implements Handlers {
     const erasing = bringsDeadCookie(visit) ? ['Set-Cookie', eraseCookie(visit, this.#parts.cookie)] : []
     return { ...answer, headers: [...answer.headers, 'Vary', 'Cookie', ...erasing] }
   }
+}
+
+function beginTrace(visit: Visit, tracing: Tracing): void {
+  visit.trace = tracing.begin(visit)
+  visit.exchange.traceId = visit.trace.traceId
 }
 
 /**

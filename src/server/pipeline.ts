@@ -79,7 +79,9 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   function judge(visit: Visit, { route, place, framing }: Entered, data: SessionData): Admission {
     const cleaned = route.cleanRequest(visit.raw, { trusted: place.isTrusted })
     const subject = subjectOf(visit, { place, cleaned, data })
+    const judging = visit.trace?.step('rules')
     const decision = visit.announcedMethod !== undefined ? unasked : route.decide(subject)
+    judging?.end({ 'sessiongate.auth.decision': decision.outcome, 'sessiongate.auth.reason': decision.reason })
     const refusal = refuse(visit, { route, place, decision, cookie: parts.cookie.options, pages: parts.errorPages })
     if (refusal !== undefined) return { kind: 'answer', answer: refusal }
     const headers = ascend(visit, { route, place, cleaned, data, isLoggedIn: decision.loggedIn })

@@ -78,9 +78,15 @@ export function createSessionLookup(parts: SessionLookupParts): SessionLookup {
     async ask(visit, route) {
       const session = parts.sessions.open(visit.cookie?.value)
       const startedMs = performance.now()
+      const loading = visit.trace?.step('session')
       try {
         await session.data()
+        loading?.end({
+          'sessiongate.session.engine': parts.engineName,
+          'sessiongate.session.state': session.resolution,
+        })
       } catch (error) {
+        loading?.fail(error)
         if (!(error instanceof GatewayError) || error.code !== 'ERR_STORE_UNAVAILABLE') throw error
         visit.exchange.session = { result: 'store_error', engine: parts.engineName }
         if (route.onStoreError === 'unavailable') throw error

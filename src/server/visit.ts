@@ -6,6 +6,7 @@ import type { Host } from '../http/host.ts'
 import type { Target } from '../http/target.ts'
 import type { ChunkMeter } from '../lib/chunk-memory.ts'
 import type { Exchange, UpstreamAttempt } from '../observe/exchange.ts'
+import type { RequestTrace } from '../observe/request-trace.ts'
 import type { AttemptRecorder, Departure, DepartureWatcher } from '../proxy/upstream.ts'
 import type { Session } from '../sessions/session.ts'
 import type { ClientPace } from './client-pace.ts'
@@ -79,6 +80,8 @@ export class Visit implements Arrived, Departure, AttemptRecorder {
   readonly exchange: Exchange
   /** When the request came, by the monotonic clock. */
   readonly startedMs: number
+  /** Where spans are recorded. */
+  trace: RequestTrace | undefined = undefined
   /** The browser left before its answer was complete. */
   isGone = false
   watcher: DepartureWatcher | undefined = undefined
