@@ -149,6 +149,7 @@ listen:
 hosts: [127.0.0.1]
 admin: { listen: "127.0.0.1:0" }
 session: { clear_expired: { every: 1s } }
+keys: [{ id: "2026-11", created: 2026-11-01, secret: 0123456789abcdef0123456789abcdef }]
 upstreams:
   app: { servers: ["${app}", "http://127.0.0.1:1"], writeback: { allow: [userInfo], commands: [expiry] } }
   dead: { servers: ["http://127.0.0.1:1"] }
