@@ -74,7 +74,8 @@ function caseOf(number: number, { users, random }: { users: readonly User[]; ran
 function isOwn({ user, number }: Case, { status, head, body }: PipelinedAnswer): boolean {
   const cookie = /^set-cookie: sessionid=([a-z0-9]+)/im.exec(head)?.[1]
   if (cookie !== undefined && cookie !== user?.key) return false
-  if (status === 502) return true
+  // The gateway’s own refusal, on a machine that is too slow for its deadlines or by an app that broke off: nobody’s page.
+  if (status >= 500) return !/user-\d/.test(body)
   const { header, assertion, url } = JSON.parse(body)
   return status === 200 && header === (user?.id ?? null) && assertion === header && url === `/page/${number}`
 }
@@ -145,6 +146,7 @@ routes: [{ id: app, match: { path: /* }, upstream: app, headers: { session: { X-
   const count = share(500_000)
   let sent = 0
   let broken = 0
+  let refused = 0
   let isOver = false
   const next = (): Case => caseOf(sent++, { users, random })
   function* requests(): Generator<Case> {
@@ -153,10 +155,11 @@ routes: [{ id: app, match: { path: /* }, upstream: app, headers: { session: { X-
   const aborting = Array.from({ length: ABORTING_CONNECTIONS }, () =>
     abort(gateway.port, next, { random, isOver: () => isOver }),
   )
-  await sendAll(
+  const sending = sendAll(
     gateway.port,
     requests(),
     (request, answer) => {
+      if ((answer?.status ?? 0) >= 500) refused += 1
       // The app has broken off in mid-answer: there is nothing whole to look at.
       if (answer === undefined || (answer.status === 200 && !answer.body.endsWith('}'))) {
         broken += 1
@@ -166,16 +169,18 @@ routes: [{ id: app, match: { path: /* }, upstream: app, headers: { session: { X-
     },
     { connections: 24, depth: 3 },
   )
-  isOver = true
+  await sending.finally(() => {
+    isOver = true
+  })
   const aborted = (await Promise.all(aborting)).reduce((sum, one) => sum + one, 0)
   server.closeAllConnections()
   server.close()
   t.diagnostic(
-    `${USERS} users, ${tally.looks} answers, ${broken} broken off by the app, ${aborted} connections cut by clients`,
+    `${USERS} users, ${tally.looks} answers, ${broken} broken off by the app, ${refused} refused, ${aborted} connections cut by clients`,
   )
   assert.equal(gateway.process.exitCode, null, gateway.stderr().slice(-3000))
   assert.doesNotMatch(gateway.stderr(), /^\s+at |Uncaught|Unhandled/m)
-  assert.ok(tally.looks > count * 0.9, `${tally.looks} of ${count} were answered whole`)
+  assert.ok(tally.looks - refused > count * 0.9, `${tally.looks - refused} of ${count} were answered whole`)
 }
 
 test('every answer is for the user whose cookie the request brought', (t) =>
