@@ -75,8 +75,9 @@ routes: [{ id: app, match: { path: /* }, upstream: app, auth: optional }]
     })
   })
   after(async () => {
-    await gateway[Symbol.asyncDispose]()
+    // First: it is there also when the gateway has not started, and would keep this process from ending.
     await evil[Symbol.asyncDispose]()
+    await gateway[Symbol.asyncDispose]()
   })
   const get = (path: string, bytes: string): Promise<string> => {
     said.set(path, bytes)

@@ -37,8 +37,9 @@ routes:
     })
   })
   after(async () => {
-    await gateway[Symbol.asyncDispose]()
+    // First: it is there also when the gateway has not started, and would keep this process from ending.
     await evil[Symbol.asyncDispose]()
+    await gateway[Symbol.asyncDispose]()
   })
   async function ask(bytes: string): Promise<number | undefined> {
     await using client = await connectRaw(gateway.port)

@@ -83,9 +83,9 @@ describe('nobody is sent to a place that is not ours', () => {
     })
   })
   after(async () => {
-    await gateway[Symbol.asyncDispose]()
     server.closeAllConnections()
     server.close()
+    await gateway[Symbol.asyncDispose]()
   })
 
   async function attack(payloads: Iterable<string>, told: Tally): Promise<void> {
