@@ -101,7 +101,8 @@ export async function findDjangoProject({ folder, python, settings, env }: Djang
   for (const candidate of candidates) {
     if (await isExecutable(candidate)) return { folder, python: candidate, settings: module }
   }
-  return { folder, python: python ?? 'python3', settings: module }
+  // The program runs in the project's folder; a name without a folder is looked for on PATH.
+  return { folder, python: python?.includes('/') ? resolve(python) : (python ?? 'python3'), settings: module }
 }
 
 /**

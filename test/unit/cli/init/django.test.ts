@@ -5,7 +5,7 @@ import { draftForDjango } from '../../../../src/cli/init/django.ts'
 import type { DjangoCache, DjangoDatabase, DjangoSettings } from '../../../../src/cli/init/django-settings.ts'
 import type { Draft } from '../../../../src/cli/init/draft.ts'
 import { checkDraft } from '../../../../src/cli/init/writing.ts'
-import { config, loaded, secrets, yamlOf } from './loaded-draft.ts'
+import { config, loaded, secrets, yamlOf } from './draft-loading.ts'
 
 const secretKey = 'django-insecure-$#{}"\\\'é 0123456789abcdefghijk'
 

@@ -7,7 +7,7 @@ import {
   parseLoginPage,
   parseStore,
 } from '../../../../src/cli/init/plain.ts'
-import { config, loaded, secrets, yamlOf } from './loaded-draft.ts'
+import { config, loaded, secrets, yamlOf } from './draft-loading.ts'
 
 describe('a draft for any app', () => {
   const draftOf = (store: string, app = 'http://127.0.0.1:9000') => {

@@ -5,6 +5,7 @@ import type { Config } from '../../../../src/config/config.ts'
 import { loadConfig } from '../../../../src/config/loading.ts'
 import { formatProblems } from '../../../../src/config/problem.ts'
 
+/** Where the drafts of these tests go. */
 export const config = 'config/sessiongate.yaml'
 export const secrets = 'config/secrets'
 
@@ -20,6 +21,7 @@ export async function loaded(draft: Draft): Promise<Config> {
   return (await loadConfig({ path: config, env: {}, readFile })).config
 }
 
+/** The YAML of a draft. */
 export function yamlOf(draft: Draft): string {
   return draft.files.find(({ kind }) => kind === 'yaml')?.text ?? ''
 }
