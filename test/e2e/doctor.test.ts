@@ -9,6 +9,7 @@ import { startApp } from '../support/app.ts'
 import { openAuthority } from '../support/certificates.ts'
 import { startExampleApp } from '../support/example-app.ts'
 import { startGateway } from '../support/gateway.ts'
+import { findFreePort } from '../support/postgres.ts'
 import { type CommandFolder, commandConfig, openCommandFolder } from './command-folder.ts'
 
 interface Check {
@@ -41,29 +42,34 @@ async function doctor(folder: CommandFolder, args = '', env: Record<string, stri
 }
 
 /** With a listener and an app that are there. */
-function configFor(app: string, lines = ''): string {
-  return `${commandConfig.replace('http://127.0.0.1:9', app)}${lines}`
+function configFor(app: string): string {
+  return commandConfig.replace('http://127.0.0.1:9', app)
 }
 
 describe('doctor', () => {
   test('finds nothing wrong around a gateway that runs, and leaves nothing behind', async () => {
     await using folder = await openCommandFolder('')
     await using app = await startApp(() => ({ body: 'hello' }))
-    const config = configFor(app.origin).replace('admin: off\n', '')
-    await using gateway = await startGateway({ config, folder: folder.path })
-    const [listen, admin] = [gateway.url.slice(7), gateway.operatorUrl.slice(7)]
-    await folder.write(
-      'config/sessiongate.yaml',
-      `${config.replace('127.0.0.1:0', listen)}admin: { listen: "${admin}" }\n`,
-    )
+    const [listen, admin] = [`127.0.0.1:${await findFreePort()}`, `127.0.0.1:${await findFreePort()}`]
+    const config = configFor(app.origin)
+      .replace('127.0.0.1:0', listen)
+      .replace('admin: off', `admin: { listen: "${admin}" }`)
+    await folder.write('sessiongate.yaml', config)
+    await folder.write('config/sessiongate.yaml', `${config}logging: { level: debug }\n`)
+    await using gateway = await startGateway({ config, hasConfig: true, folder: folder.path })
     const before = await readdir(folder.path, { recursive: true })
-    const report = await doctor(folder)
+    const report = await doctor(folder, '--config sessiongate.yaml')
     assert.deepEqual(report.texts('fault'), [])
     assert.deepEqual([report.code, report.ok, report.faults], [0, true, 0])
     assert.deepEqual(report.texts('good', 'listener'), [`${listen} is held by a sessiongate that runs`])
-    assert.deepEqual(report.texts('good', 'operator').slice(0, 2), [
+    assert.deepEqual(report.texts('good', 'operator').slice(0, 3), [
       `${admin} is held by a sessiongate that runs`,
       'the gateway that runs is ready',
+      'it runs with this configuration',
+    ])
+    const other = await doctor(folder)
+    assert.deepEqual(other.texts('warning', 'operator'), [
+      'it runs with another configuration than this file is by now',
     ])
     assert.match(
       report.texts('good', 'upstream app').join(),
@@ -72,10 +78,11 @@ describe('doctor', () => {
     assert.match(report.texts('good', 'database').join(), /journal mode wal.*has django_session.*a row can be written/)
     assert.deepEqual(report.texts('warning', 'files'), [])
     assert.deepEqual(report.texts('warning', 'configuration').length, 1, 'the login page is open, which check says too')
-    assert.equal(app.requests.length, 1)
+    assert.equal(app.requests.length, 2)
     assert.deepEqual((await readdir(folder.path, { recursive: true })).sort(), before.sort())
     const list = await folder.run('sessiongate sessions list --json')
     assert.equal(list.stdout, '')
+    assert.equal(await gateway.stop(), 0)
   })
 
   test('before the first start nothing is made, and it says what will be', async () => {
@@ -179,13 +186,11 @@ describe('doctor', () => {
 })
 
 describe('doctor --verify-upstream', () => {
-  const configWith = (app: string) => `${commandConfig.replace('http://127.0.0.1:9', app)}`
-
   test('an app that verifies accepts the valid request and no other', async () => {
     await using folder = await openCommandFolder(commandConfig)
     await folder.run('sessiongate keys derive --upstream app')
     await using app = await startExampleApp(folder.path)
-    await folder.write('config/sessiongate.yaml', configWith(app.origin))
+    await folder.write('config/sessiongate.yaml', configFor(app.origin))
     const { code, stdout } = await folder.run(`sessiongate doctor --verify-upstream ${app.origin}/`)
     assert.equal(code, 0, stdout)
     assert.deepEqual(
@@ -232,13 +237,14 @@ describe('doctor --verify-upstream', () => {
       const isGood = claims?.[2] !== '' && exp > Date.now() / 1000 && aud === 'app'
       return { status: isGood && ses.userInfo?.role === 'tester' ? 302 : 401, headers: ['Location', '/elsewhere'] }
     })
-    await folder.write('config/sessiongate.yaml', configWith(app.origin))
+    await folder.write('config/sessiongate.yaml', configFor(app.origin))
     const asked = `--verify-upstream ${app.origin}/x`
     const wrong = await doctor(folder, asked)
     assert.equal(wrong.code, 1)
     assert.deepEqual(wrong.texts('fault'), ['valid: refused (401)'])
     const right = await doctor(folder, `${asked} --expect-status 302 --session '{"userInfo":{"role":"tester"}}'`)
     assert.deepEqual([right.code, right.texts('fault')], [0, []])
+    assert.deepEqual(app.requests[0]?.values('Host'), ['app.example.com'], 'as the gateway sends it')
   })
 
   test('without a key, or with two apps that could be meant, it says what to name', async () => {

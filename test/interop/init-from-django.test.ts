@@ -142,9 +142,9 @@ describe('init --from-django', { skip: django.skip || redis.skip || postgres.ski
       ['a serializer', backend('db'), 1, /SESSION_SERIALIZER is x\.Pickle, and the gateway reads JSON/],
       [
         'a mistake',
-        'import os; os.environ["SHOP_KEY"]',
+        'raise ValueError("no SHOP_KEY \\x1b[31m")',
         1,
-        /set what they need in the environment.*KeyError: 'SHOP_KEY'/,
+        /set what they need in the environment.*ValueError: no SHOP_KEY \ufffd\[31m/,
       ],
     ]
     for (const [why, lines, code, says] of cases) {

@@ -3,11 +3,14 @@ import { type IncomingHttpHeaders, request } from 'node:http'
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 
+/** More is not read: nothing that is asked for is longer. */
+const MAX_BODY = 512 * 1024
+
 /** What a server said, as far as somebody wants to know who it is. */
 export interface ServerAnswer {
   readonly status: number
   readonly headers: IncomingHttpHeaders
-  /** The first 4 KiB. */
+  /** The first 512 KiB. */
   readonly body: string
 }
 
@@ -52,10 +55,10 @@ export async function askOn(socket: Socket, question: Question, signal: AbortSig
   let body = ''
   for await (const text of response) {
     body += text
-    if (body.length > 4096) break
+    if (body.length > MAX_BODY) break
   }
   socket.destroy()
-  return { status: response.statusCode, headers: response.headers, body: body.slice(0, 4096) }
+  return { status: response.statusCode, headers: response.headers, body: body.slice(0, MAX_BODY) }
 }
 
 function ignore(): void {}

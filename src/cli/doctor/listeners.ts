@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { JWKS_PATH } from '../../assertion/jwks.ts'
 import type { Config } from '../../config/config.ts'
+import { publicHash } from '../../config/fingerprint.ts'
 import { isLocalAddress } from '../../config/listen-address.ts'
 import type { ListenConfig, PublicListenConfig } from '../../config/listen-config.ts'
 import { type Diagnosis, fault, good, warning } from '../../lib/diagnosis.ts'
@@ -30,7 +31,7 @@ export function listenerAreas(config: Config): Area[] {
 
 async function examineOperator(config: Config, listen: ListenConfig): Promise<Diagnosis[]> {
   const found = await examineListener(listen, async () => (await ask(listen, '/livez')).body.startsWith('live'))
-  if (found.some(({ text }) => text.endsWith(HELD))) found.push(...(await diagnoseReadiness(listen)))
+  if (found.some(({ text }) => text.endsWith(HELD))) found.push(...(await diagnoseRunning(config, listen)))
   if (listen !== config.admin?.listen) return found
   if (config.admin.token !== undefined) found.push(good('/api is open to whoever has admin.token'))
   else if (isLocalAddress(listen.address))
@@ -40,12 +41,23 @@ async function examineOperator(config: Config, listen: ListenConfig): Promise<Di
   return found
 }
 
-/** What the gateway that runs says of itself. */
-async function diagnoseReadiness(listen: ListenConfig): Promise<Diagnosis[]> {
-  const { status, body } = await ask(listen, '/readyz')
-  if (status === 200) return [good('the gateway that runs is ready')]
-  return [fault(`the gateway that runs is not ready: ${body.trim()}`, 'look at what is not "up" there')]
+/** What the gateway that runs says of itself, and whether it runs with this file as it is now. */
+async function diagnoseRunning(config: Config, listen: ListenConfig): Promise<Diagnosis[]> {
+  const [ready, metrics] = await Promise.all([ask(listen, '/readyz'), ask(listen, '/metrics')])
+  const hash = /^sessiongate_config_info\{[^}]*hash="([0-9a-f]+)"/m.exec(metrics.body)?.[1]
+  const isThis = hash === publicHash(config)
+  return [
+    ready.status === 200
+      ? good('the gateway that runs is ready')
+      : fault(`the gateway that runs is not ready: ${ready.body.trim()}`, 'look at what is not "up" there'),
+    ...(hash === undefined ? [] : [isThis ? good('it runs with this configuration') : another]),
+  ]
 }
+
+const another = warning(
+  'it runs with another configuration than this file is by now',
+  'reload it (SIGHUP, systemctl reload) and look at its log; or it was started with another file, or in another folder',
+)
 
 const HELD = 'is held by a sessiongate that runs'
 

@@ -12,6 +12,7 @@ import { isErrno } from '../../sessions/store-failure.ts'
 import { CommandError } from '../context.ts'
 import { exitCodes } from '../exit-codes.ts'
 import type { AreaReport } from './areas.ts'
+import { servedHosts } from './configuration.ts'
 
 /** What was said on the command line, in part by default. */
 export interface VerifierOptions {
@@ -64,9 +65,10 @@ export async function examineVerifier(config: Config, verification: Verification
   const { Agent, request } = await import('undici')
   const agent = new Agent({ connect: { timeout: REQUEST_MS, ...(await tlsOf(upstream.tls)) } })
   stack.defer(() => agent.close())
+  const host = hostFor(config, upstream, url)
   const ask = async ({ lines }: Probe): Promise<number | string> => {
     try {
-      const headers = [...lines, 'Accept', 'text/html, */*']
+      const headers = [...lines, 'Accept', 'text/html, */*', ...(host === undefined ? [] : ['Host', host])]
       const limits = { headersTimeout: REQUEST_MS, bodyTimeout: REQUEST_MS }
       const { statusCode, body } = await request(url, { method: 'GET', headers, dispatcher: agent, ...limits })
       await body.dump()
@@ -188,6 +190,12 @@ async function signingSpecs({ signing }: Config, { key, readGeneratedKey }: Veri
   }
   if (chosen.kind === 'secret') return [{ id: chosen.id, secret: chosen.secret.reveal() }]
   return [{ id: chosen.id, privateKey: chosen.privateKey.reveal() }]
+}
+
+/** The public host where the gateway would send that: an app may know no other. Undefined: that of the URL. */
+function hostFor(config: Config, { passHost, servers }: UpstreamConfig, { origin }: URL): string | undefined {
+  if (!passHost || !servers.includes(parseUpstreamServer(origin)?.origin ?? '')) return undefined
+  return servedHosts(config)[0]?.replace(/^\*/, 'any')
 }
 
 function upstreamFor({ upstreams }: Config, { upstream: name, url }: Verification): UpstreamConfig {

@@ -3,6 +3,7 @@ import { access, constants, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { z } from 'zod'
+import { printable } from '../../config/excerpt.ts'
 import { errorCodeOf } from '../../lib/error-code.ts'
 import { CommandError } from '../context.ts'
 import { exitCodes } from '../exit-codes.ts'
@@ -153,7 +154,7 @@ function failed({ stage, why, python }: z.output<typeof failureSchema>): Command
     stage === 'django'
       ? `${python} has no Django: name the project’s own Python, such as --python .venv/bin/python`
       : `${python} cannot read the settings: set what they need in the environment, as for manage.py`
-  return new CommandError(exitCodes.failed, `${hint} (${why})`)
+  return new CommandError(exitCodes.failed, printable(`${hint} (${why})`))
 }
 
 async function settingsOfManage(folder: string): Promise<string> {

@@ -1,3 +1,4 @@
+import { printable } from '../../config/excerpt.ts'
 import { CommandError } from '../context.ts'
 import { exitCodes } from '../exit-codes.ts'
 import type { DjangoSettings } from './django-settings.ts'
@@ -40,7 +41,7 @@ export function draftForDjango(answers: DjangoAnswers): Draft {
   const signing: DraftFile = { kind: 'key', path: `${secrets}/signing-key`, text: newKeyText() }
   const parts: DraftParts = {
     origin: [
-      `Made by sessiongate init from ${settings.module || 'the settings'} (Django ${settings.django}).`,
+      printable(`Made by sessiongate init from ${settings.module || 'the settings'} (Django ${settings.django}).`),
       'Gateway and project share the sessions: whoever is logged in stays logged in. docs/in-front-of-django.md',
     ],
     listen: answers.listen,
@@ -76,7 +77,10 @@ export function draftForDjango(answers: DjangoAnswers): Draft {
 
 function refuse(obstacles: readonly string[]): void {
   if (obstacles.length === 0) return
-  throw new CommandError(exitCodes.failed, `this project’s sessions cannot be shared:\n  ${obstacles.join('\n  ')}`)
+  throw new CommandError(
+    exitCodes.failed,
+    `this project’s sessions cannot be shared:\n  ${obstacles.map(printable).join('\n  ')}`,
+  )
 }
 
 function obstaclesOf({ sessionClass, engine, serializer }: DjangoSettings): string[] {
