@@ -10,7 +10,9 @@ import { openAuthority } from '../support/certificates.ts'
 import { startExampleApp } from '../support/example-app.ts'
 import { startGateway } from '../support/gateway.ts'
 import { findFreePort } from '../support/postgres.ts'
-import { type CommandFolder, commandConfig, openCommandFolder } from './command-folder.ts'
+import { requireServer } from '../support/requirement.ts'
+import { startServerProgram } from '../support/server-program.ts'
+import { type CommandFolder, checkout, commandConfig, openCommandFolder } from './command-folder.ts'
 
 interface Check {
   readonly area: string
@@ -205,6 +207,24 @@ describe('doctor --verify-upstream', () => {
       ],
     )
     assert.match(stdout, /an answer with 2xx counts as accepted/)
+  })
+
+  const php = requireServer('php')
+  test('an app whose server takes "_" for "-" is told so, and verifies for the rest', { skip: php.skip }, async () => {
+    await using folder = await openCommandFolder('')
+    const example = join(checkout, 'examples/php-app')
+    const port = await findFreePort()
+    const env = { SESSIONGATE_SECRET: 'a secret of more than thirty-two bytes', APP: `http://127.0.0.1:${port}` }
+    const config = `--config ${example}/sessiongate.yaml`
+    const key = (await folder.run(`sessiongate keys derive --upstream php ${config}`, env)).stdout.trim()
+    await using _app = await startServerProgram(php.path, ['-S', `127.0.0.1:${port}`, '-t', join(example, 'public')], {
+      cwd: folder.path,
+      env: { PATH: process.env.PATH, SESSIONGATE_KEY: key, RECEIPTS: folder.path },
+      listensOn: [port],
+    })
+    const report = await doctor(folder, `--verify-upstream ${env.APP}/ ${config}`, env)
+    assert.deepEqual(report.texts('fault'), ['misspelt (X_Session_Assertion): accepted (200)'])
+    assert.equal(report.texts('good').length, 6)
   })
 
   test('one that verifies nothing is a fault for each of the bad ones', async () => {
