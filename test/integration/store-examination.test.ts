@@ -9,8 +9,9 @@ import { DJANGO_SESSION_SQL } from '../../src/sessions/databases/postgres-schema
 import { storeExaminations } from '../../src/store-examination.ts'
 import { loadText } from '../config/sample.ts'
 import { startMemcached } from '../support/memcached.ts'
+import { startPgbouncer } from '../support/pgbouncer.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres.ts'
-import { startRedis } from '../support/redis.ts'
+import { startCluster, startRedis, startSentinels } from '../support/redis.ts'
 import { requireServer } from '../support/requirement.ts'
 
 const TIMEOUT_MS = 5000
@@ -76,6 +77,15 @@ describe('PostgreSQL, looked at', { skip: postgres.skip }, () => {
     assert.match(bad(await look(url)).join(), /^fault: a row cannot be written into django_session: .*read-only/)
   })
 
+  const pgbouncer = requireServer('pgbouncer')
+  test('through a pgbouncer in transaction mode', { skip: pgbouncer.skip }, async () => {
+    const database = await server.createDatabase()
+    for (const statement of DJANGO_SESSION_SQL) await database.sql(statement)
+    await using between = await startPgbouncer(server)
+    assert.deepEqual(bad(await look(between.urlOf(database), ', pgbouncer: true')), [])
+    assert.deepEqual(await database.sql('SELECT * FROM django_session'), [])
+  })
+
   test('a server that is not there is an error within its time', async () => {
     await assert.rejects(look('postgres://u:geheim@127.0.0.1:9/x'), (error: Error) => !error.message.includes('geheim'))
   })
@@ -113,6 +123,30 @@ describe('Redis, looked at', { skip: redis.skip }, () => {
     const diagnoses = await look(`redis://gate:gate-password@${server.host}:${server.port}/0`)
     assert.deepEqual(bad(diagnoses), [])
     assert.match(diagnoses.map(({ text }) => text).join(), /does not tell this user about itself/)
+  })
+
+  const urls = (hosts: readonly { host: string; port: number }[]) =>
+    hosts.map(({ host, port }) => `"redis://${host}:${port}"`).join(', ')
+  const lookAt = async (cache: string): Promise<void> => {
+    const diagnoses = await found(
+      `session: { engine: cache, secret_key: ${secret} }\ncaches: { default: { ${cache} } }`,
+    )
+    assert.deepEqual(bad(diagnoses), [])
+    assert.match(
+      diagnoses.map(({ text }) => text).join('\n'),
+      /takes, gives and deletes[\s\S]*clock of Redis[\s\S]*is version/,
+    )
+  }
+
+  test('behind Sentinel', async () => {
+    await using group = await startSentinels()
+    const { sentinels, master } = group.servers
+    await lookAt(`backend: redis-sentinel, master: ${master}, url: [${urls(sentinels)}]`)
+  })
+
+  test('in a cluster', async () => {
+    await using cluster = await startCluster()
+    await lookAt(`backend: redis-cluster, url: [${urls(cluster.servers.nodes)}]`)
   })
 
   test('a replica takes no value', async () => {

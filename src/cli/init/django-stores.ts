@@ -38,7 +38,7 @@ export function databaseDraft(database: DjangoDatabase | null, useTz: boolean, p
     const url = `sqlite:${sqlitePath(database.name, places.folder)}`
     return { entries: [['url', url, 'Django’s own file'], timeZone], files: [], isShared: false, notes: [] }
   }
-  if (!/postgres|postgis|psycopg|cockroach/.test(database.engine) || /cockroach/.test(database.engine)) {
+  if (!/postgres|postgis|psqlextra/.test(database.engine)) {
     return obstacle(
       `the sessions are in ${database.engine}, and the gateway reads SQLite and PostgreSQL: ` +
         'move them to the engine cache on Redis, or to a database of their own (a database router for django.contrib.sessions)',

@@ -14,7 +14,7 @@ export interface PostgresExamination {
   readonly timeoutMs: number
 }
 
-/** The oldest major version that still gets fixes of its makers, and the one that tests ran against last. */
+/** The oldest major version that its makers still mend. */
 const OLDEST_SUPPORTED = 14
 
 const LOOK_SQL = `SELECT current_setting('server_version') AS version,
