@@ -64,17 +64,19 @@ interface TableProps<Row> {
   readonly keyOf: (row: Row) => string
   /** Said where there are no rows. */
   readonly empty: string
+  /** On a narrow screen rows are running text, for lists that are long. */
+  readonly isDense?: boolean
 }
 
 /**
  * A table; on a narrow screen each row is a card whose lines have the columns' titles. The roles are named because a
  * browser forgets them when cells are no longer laid out as cells.
  */
-export function Table<Row>({ caption, columns, rows, keyOf, empty }: TableProps<Row>) {
+export function Table<Row>({ caption, columns, rows, keyOf, empty, isDense }: TableProps<Row>) {
   if (rows.length === 0) return <p class="muted">{empty}</p>
   return (
     // biome-ignore-start lint/a11y/noRedundantRoles: see above
-    <table role="table">
+    <table role="table" class={isDense === true ? 'dense' : undefined}>
       <caption class="unseen">{caption}</caption>
       <thead role="rowgroup">
         <tr role="row">

@@ -30,7 +30,9 @@ export function parseRequestLine(text: string, number: number): RequestLine | un
   if (line === undefined) return undefined
   const word = (name: string): string => (typeof line[name] === 'string' ? line[name] : '')
   const amount = (name: string): number | undefined => (typeof line[name] === 'number' ? line[name] : undefined)
-  const words = [word('local.reason') || word('outcome'), word('auth.reason')].map((text) => text.replaceAll('_', ' '))
+  const [reason, why] = [word('local.reason') || word('outcome'), word('auth.reason')].map((text) =>
+    text.replaceAll('_', ' '),
+  )
   return {
     number,
     time: word('time'),
@@ -41,7 +43,7 @@ export function parseRequestLine(text: string, number: number): RequestLine | un
     status: amount('http.response.status_code'),
     durationMs: amount('duration_ms'),
     client: word('client.address'),
-    decision: [word('error.type'), ...words].filter((text) => text !== '').join(', '),
+    decision: [word('error.type') || reason, why].filter((text) => text !== '').join(', '),
     session: word('session.id_hash') || undefined,
   }
 }

@@ -1,20 +1,20 @@
 import { useState } from 'preact/hooks'
-import type { HistoryView } from '../../src/admin/views.ts'
-import { minutesOf } from './minutes.ts'
+import type { ChartLine } from './chart.tsx'
+import { type Minute, minutesOf } from './minutes.ts'
 import { Table } from './parts.tsx'
 import { minuteText } from './wording.ts'
 
 interface SeriesTableProps {
   readonly title: string
-  readonly history: HistoryView
-  readonly lines: readonly { readonly name: keyof HistoryView['series']; readonly label: string }[]
+  /** Of each point, ISO 8601 in UTC. */
+  readonly at: readonly string[]
+  readonly lines: readonly ChartLine[]
   readonly text: (value: number | null | undefined) => string
 }
 
 /** What a chart shows, as numbers by the minute. */
-export function SeriesTable({ title, history, lines, text }: SeriesTableProps) {
+export function SeriesTable({ title, at: times, lines, text }: SeriesTableProps) {
   const [isOpen, setOpen] = useState(false)
-  const names = lines.map(({ name }) => name)
   return (
     <details onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
@@ -25,7 +25,10 @@ export function SeriesTable({ title, history, lines, text }: SeriesTableProps) {
         <section class="scrolled" tabIndex={0} aria-label={`${title} by the minute`}>
           <Table
             caption={`${title} by the minute`}
-            rows={minutesOf(history, names)}
+            rows={minutesOf(
+              times,
+              lines.map(({ values }) => values),
+            )}
             keyOf={({ at }) => at}
             empty="There is nothing yet."
             columns={[
@@ -33,7 +36,7 @@ export function SeriesTable({ title, history, lines, text }: SeriesTableProps) {
               ...lines.map(({ label }, index) => ({
                 title: label,
                 isNumber: true,
-                cell: ({ values }: { values: readonly (number | null)[] }) => text(values[index]),
+                cell: ({ values }: Minute) => text(values[index]),
               })),
             ]}
           />

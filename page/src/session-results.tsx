@@ -55,7 +55,13 @@ export function SessionResults({ search, onTold }: { search: Search; onTold: (te
     <section class="card" aria-labelledby="found">
       <div class="head">
         <h2 id="found" tabIndex={-1} ref={heading}>
-          Sessions <Foreign text={wordsFor(search)} />
+          {search.by === 'all' ? (
+            'All sessions'
+          ) : (
+            <>
+              Sessions <Foreign text={wordsFor(search)} />
+            </>
+          )}
         </h2>
         {found !== undefined && found.rows.length > 0 && search.by !== 'all' ? (
           <Action kind="danger" isBusy={errand.isBusy} onClick={endAll}>
@@ -138,7 +144,10 @@ function Rows({ found, onEnd, onMore }: RowsProps) {
                 </a>
               ),
           },
-          { title: 'Ends', cell: ({ expires_at }) => (expires_at === null ? '–' : timeText(expires_at)) },
+          {
+            title: 'Ends',
+            cell: ({ expires_at }) => <span class="whole">{expires_at === null ? '–' : timeText(expires_at)}</span>,
+          },
           { title: 'Keys', cell: ({ names }) => <Foreign text={names.join(', ')} /> },
           {
             title: 'Revoke',

@@ -145,9 +145,9 @@ export async function faultsOf(page: Page): Promise<string[]> {
     )
 }
 
-export async function shoot(page: Page, name: string): Promise<string> {
+export async function shoot(page: Page, name: string, fullPage: boolean): Promise<string> {
   mkdirSync(pictures, { recursive: true })
   const path = join(pictures, `${name}.png`)
-  await page.screenshot({ path, fullPage: true })
+  await page.screenshot({ path, fullPage })
   return path
 }

@@ -7,6 +7,9 @@ import { useResource } from '../resource.ts'
 import { useApi } from '../surroundings.ts'
 import { plainly } from '../wording.ts'
 
+/** Rows that are shown until more are asked for. */
+const FIRST_ROWS = 40
+
 type Problem = ConfigurationView['file']['problems'][number]
 
 /** What is in force, what the file says by now, and the way from the one to the other. */
@@ -102,9 +105,10 @@ function Problems({ problems }: { problems: readonly Problem[] }) {
 
 function InForce({ values }: { values: Readonly<Record<string, unknown>> }) {
   const [sought, setSought] = useState('')
+  const [isWhole, setWhole] = useState(false)
   const all = useMemo(() => flatValues(values), [values])
   const wanted = sought.trim().toLowerCase()
-  const shown = all.filter(({ path, text }) => `${path} ${text}`.toLowerCase().includes(wanted))
+  const found = all.filter(({ path, text }) => `${path} ${text}`.toLowerCase().includes(wanted))
   return (
     <section class="card" aria-labelledby="in-force">
       <h2 id="in-force">In force</h2>
@@ -112,7 +116,8 @@ function InForce({ values }: { values: Readonly<Record<string, unknown>> }) {
       <Field label="Filter" value={sought} onChange={setSought} input={{ type: 'search' }} />
       <Table
         caption="Configuration in force"
-        rows={shown}
+        isDense
+        rows={isWhole ? found : found.slice(0, FIRST_ROWS)}
         keyOf={({ path }) => path}
         empty="Nothing has that in it."
         columns={[
@@ -120,6 +125,11 @@ function InForce({ values }: { values: Readonly<Record<string, unknown>> }) {
           { title: 'Value', cell: ({ text }) => <Code text={text} /> },
         ]}
       />
+      {isWhole || found.length <= FIRST_ROWS ? null : (
+        <div class="buttons">
+          <Action onClick={async () => setWhole(true)}>Show all {found.length}</Action>
+        </div>
+      )}
     </section>
   )
 }

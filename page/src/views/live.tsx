@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks'
 import type { RouteView } from '../../../src/admin/views.ts'
-import { Action, Badge, Choice, Code, Failure, Field, Foreign, Table, Title, type Tone } from '../parts.tsx'
+import { Action, Badge, Choice, Code, Failure, Field, Table, Title, type Tone } from '../parts.tsx'
 import { linkTo } from '../place.ts'
 import { type Feed, MAX_LINES, useFeed } from '../request-feed.ts'
 import { isShown, type LineFilter, type RequestLine } from '../request-line.ts'
@@ -102,6 +102,7 @@ function Lines({ lines }: { lines: readonly RequestLine[] }) {
   return (
     <Table
       caption="Requests, the newest first"
+      isDense
       rows={lines}
       keyOf={({ number }) => String(number)}
       empty="None yet. They appear as they end."
@@ -117,7 +118,7 @@ function Lines({ lines }: { lines: readonly RequestLine[] }) {
           ),
         },
         { title: 'Route', cell: ({ route }) => (route === '' ? <span class="muted">none</span> : plainly(route)) },
-        { title: 'Decision', cell: ({ decision }) => <Foreign text={decision} /> },
+        { title: 'Decision', cell: ({ decision }) => plainly(decision) },
         { title: 'ms', isNumber: true, cell: ({ durationMs }) => numberText(durationMs) },
         { title: 'Look into it', isAction: true, cell: (line) => <Links line={line} /> },
       ]}

@@ -12,6 +12,8 @@ interface Figure {
   readonly title: string
   readonly unit: string
   readonly text: (value: number | null | undefined) => string
+  /** What is told per second is shown so many times. */
+  readonly factor: number
   readonly lines: readonly {
     readonly name: keyof HistoryView['series']
     readonly label: string
@@ -20,14 +22,12 @@ interface Figure {
   }[]
 }
 
-const perMinute = (value: number | null | undefined) =>
-  numberText(value === null || value === undefined ? null : value * 60)
-
 const figures: readonly Figure[] = [
   {
     title: 'Requests',
     unit: 'per second',
     text: numberText,
+    factor: 1,
     lines: [
       { name: 'requests', label: 'all', colour: '--line-1' },
       { name: 'with_session', label: 'with a session', colour: '--line-2', dash: [6, 3] },
@@ -37,6 +37,7 @@ const figures: readonly Figure[] = [
     title: 'Errors',
     unit: 'per second',
     text: numberText,
+    factor: 1,
     lines: [
       { name: 'errors', label: 'status 5xx', colour: '--line-bad' },
       { name: 'refused', label: 'refused by rules', colour: '--line-3', dash: [6, 3] },
@@ -46,12 +47,14 @@ const figures: readonly Figure[] = [
     title: 'Overhead of the gateway',
     unit: '99 of 100 requests take no longer',
     text: millisText,
+    factor: 1,
     lines: [{ name: 'overhead_p99_seconds', label: 'p99', colour: '--line-1' }],
   },
   {
     title: 'Logins and sessions',
     unit: 'per minute',
-    text: perMinute,
+    text: numberText,
+    factor: 60,
     lines: [
       { name: 'sent_to_login', label: 'sent to the login', colour: '--line-3', dash: [6, 3] },
       { name: 'sessions_begun', label: 'begun', colour: '--line-1' },
@@ -124,10 +127,20 @@ function Figures({ history }: { history: HistoryView }) {
   )
 }
 
-function FigureCard({ figure, history, at }: { figure: Figure; history: HistoryView; at: readonly number[] }) {
-  const { title, unit, text } = figure
+interface FigureCardProps {
+  readonly figure: Figure
+  readonly history: HistoryView
+  readonly at: readonly number[]
+}
+
+function FigureCard({ figure, history, at }: FigureCardProps) {
+  const { title, unit, text, factor } = figure
   const lines = useMemo(
-    () => figure.lines.map(({ name, ...line }) => ({ ...line, values: history.series[name] })),
+    () =>
+      figure.lines.map(({ name, ...line }) => ({
+        ...line,
+        values: history.series[name].map((value) => (value === null ? null : value * factor)),
+      })),
     [figure, history],
   )
   return (
@@ -137,7 +150,7 @@ function FigureCard({ figure, history, at }: { figure: Figure; history: HistoryV
         <span class="muted">{unit}</span>
       </figcaption>
       <Chart at={at} lines={lines} text={text} />
-      <SeriesTable title={`${title}, ${unit}`} history={history} lines={figure.lines} text={text} />
+      <SeriesTable title={`${title}, ${unit}`} at={history.at} lines={lines} text={text} />
     </figure>
   )
 }

@@ -3,7 +3,7 @@ import { useErrand } from '../errand.ts'
 import { Action, Badge, Code, Failure, Loading, Outcome, Table, Title } from '../parts.tsx'
 import { useResource } from '../resource.ts'
 import { useApi, useConfirm } from '../surroundings.ts'
-import { plainly } from '../wording.ts'
+import { counted, plainly } from '../wording.ts'
 
 const EVERY_MS = 5_000
 
@@ -63,7 +63,7 @@ function Upstream({ upstream, isBusy, onDrain }: UpstreamProps) {
         columns={[
           { title: 'Server', cell: ({ server }) => <Code text={server} /> },
           { title: 'State', cell: (server) => <State server={server} /> },
-          { title: 'Left out so far', isNumber: true, cell: ({ ejections }) => `${ejections} times` },
+          { title: 'Left out so far', cell: ({ ejections }) => counted(ejections, 'time') },
           {
             title: 'Drain or resume',
             isAction: true,

@@ -8,7 +8,6 @@ import { linkTo, readPlace } from '../../../page/src/place.ts'
 import { isShown, parseRequestLine } from '../../../page/src/request-line.ts'
 import { pathOf, revocationOf, searchOf, wordsFor } from '../../../page/src/session-search.ts'
 import { counted, durationText, millisText, numberText, plainly, reasonText } from '../../../page/src/wording.ts'
-import type { HistoryView } from '../../../src/admin/views.ts'
 
 describe('an address of the page', () => {
   test('says the view, what of it, and what was asked, and comes back as it was', () => {
@@ -176,8 +175,7 @@ test('the history by the minute has the mean of what is known, the newest first'
     '2030-01-01T00:01:10.000Z',
     '2030-01-01T00:02:00.000Z',
   ]
-  const series = { requests: [1, 2, 4, null] } as unknown as HistoryView['series']
-  assert.deepEqual(minutesOf({ every_seconds: 10, at, series }, ['requests']), [
+  assert.deepEqual(minutesOf(at, [[1, 2, 4, null]]), [
     { at: '2030-01-01T00:02:00.000Z', values: [null] },
     { at: '2030-01-01T00:01:00.000Z', values: [3] },
     { at: '2030-01-01T00:00:00.000Z', values: [1] },
