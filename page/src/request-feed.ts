@@ -87,7 +87,7 @@ function useConnection(arrived: { current: Arrived }): Pick<Feed, 'isConnected' 
         (error: unknown) => (error instanceof ApiError ? wordsOf(error) : 'The stream has broken off.'),
       )
       if (signal.aborted) return
-      setState({ isConnected: false, failure: `${failure} It is tried again.` })
+      setState({ isConnected: false, failure: `${failure.replace(/\.?$/, '.')} It is tried again.` })
       timer = setTimeout(() => void connect(), AGAIN_MS[Math.min(tries, AGAIN_MS.length - 1)])
       tries += 1
     }

@@ -6,6 +6,8 @@ export interface RequestLine {
   readonly method: string
   readonly path: string
   readonly host: string
+  /** With its host, which may decide about the route; what it was asked with is not in the log. */
+  readonly url: string
   readonly route: string
   readonly status: number | undefined
   readonly durationMs: number | undefined
@@ -30,6 +32,7 @@ export function parseRequestLine(text: string, number: number): RequestLine | un
   if (line === undefined) return undefined
   const word = (name: string): string => (typeof line[name] === 'string' ? line[name] : '')
   const amount = (name: string): number | undefined => (typeof line[name] === 'number' ? line[name] : undefined)
+  const [path, host] = [word('url.path'), word('server.address')]
   const [reason, why] = [word('local.reason') || word('outcome'), word('auth.reason')].map((text) =>
     text.replaceAll('_', ' '),
   )
@@ -37,8 +40,9 @@ export function parseRequestLine(text: string, number: number): RequestLine | un
     number,
     time: word('time'),
     method: word('http.request.method'),
-    path: word('url.path'),
-    host: word('server.address'),
+    path,
+    host,
+    url: host === '' ? path : `${word('url.scheme') || 'http'}://${host}${path}`,
     route: word('http.route'),
     status: amount('http.response.status_code'),
     durationMs: amount('duration_ms'),

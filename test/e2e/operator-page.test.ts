@@ -195,7 +195,7 @@ describe('the operator’s page', { skip: chromium.skip }, () => {
     await seen(page, 'Is sent to the login')
   })
 
-  test('drains a server and takes it back, counts and clears the store, tells the keys', async () => {
+  test('drains a server and takes it back, counts and clears the store, tells the keys, and says when nobody answers', async () => {
     await using stage = await openStage()
     await stage.logIn({ userInfo: { id: 1 } })
     await using there = await visit(browser, stage)
@@ -218,6 +218,9 @@ describe('the operator’s page', { skip: chromium.skip }, () => {
     await seen(page, '0 expired sessions deleted.')
     await page.getByRole('link', { name: 'Keys' }).click()
     await seen(page, 'HS256')
+    await stage.gateway.stop()
+    await page.getByRole('link', { name: 'Upstreams' }).click()
+    await page.getByRole('alert').filter({ hasText: 'does not answer' }).waitFor()
   })
 
   test('shows where the file differs, what is wrong with it and in which line, and takes it', async () => {

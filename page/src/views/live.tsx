@@ -126,10 +126,10 @@ function Lines({ lines }: { lines: readonly RequestLine[] }) {
   )
 }
 
-function Links({ line: { method, path, session } }: { line: RequestLine }) {
+function Links({ line: { method, path, url, session } }: { line: RequestLine }) {
   return (
     <>
-      <a href={linkTo('routes', { asked: { method, url: path, session } })} aria-label={`Why ${plainly(path)}`}>
+      <a href={linkTo('routes', { asked: { method, url, session } })} aria-label={`Why ${plainly(path)}`}>
         Why
       </a>
       {session === undefined ? null : (

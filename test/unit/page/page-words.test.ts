@@ -78,7 +78,7 @@ describe('what strangers wrote', () => {
 
 describe('the filter of requests', () => {
   const line = parseRequestLine(
-    '{"time":"2030-01-01T00:00:00Z","http.request.method":"GET","url.path":"/Orders/7","http.route":"app","http.response.status_code":302,"local.reason":"login_redirect","auth.reason":"no_session","session.id_hash":"0123456789012345678901"}',
+    '{"time":"2030-01-01T00:00:00Z","http.request.method":"GET","url.scheme":"https","server.address":"shop.example","url.path":"/Orders/7","http.route":"app","http.response.status_code":302,"local.reason":"login_redirect","auth.reason":"no_session","session.id_hash":"0123456789012345678901"}',
     1,
   )
   const cases = [
@@ -99,6 +99,7 @@ describe('the filter of requests', () => {
   }
   test('the decision stands in the words of the log', () => {
     assert.equal(line?.decision, 'login redirect, no session')
+    assert.equal(line?.url, 'https://shop.example/Orders/7')
   })
 })
 
