@@ -1,19 +1,18 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Browser, chromium as browserType, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { createPageVisitor } from '../support/page-visitor.ts'
 import { putConfig, reloadBy } from '../support/reloads.ts'
 import { requireServer } from '../support/requirement.ts'
-import { configOf, openStage, TOKEN, tabTo, type Visit, visit } from './page-stage.ts'
+import { configOf, openBrowser, openStage, TOKEN, tabTo, type Visit, visit } from './page-stage.ts'
 
 const chromium = requireServer('chromium')
 
 describe('the operator’s page', { skip: chromium.skip }, () => {
   let browser: Browser
   before(async () => {
-    const args = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update']
-    browser = await browserType.launch({ executablePath: chromium.path, args: [...args, '--no-first-run'] })
+    browser = await openBrowser(chromium.path)
   })
   after(() => browser.close())
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import axe, { type AxeResults } from 'axe-core'
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { type Browser, type BrowserContextOptions, chromium as browserType, type Page } from 'playwright-core'
 import { startApp } from '../support/echo-upstream.ts'
 import { startGateway } from '../support/gateway.ts'
 
@@ -60,6 +60,11 @@ export async function openStage() {
 }
 
 export type PageStage = Awaited<ReturnType<typeof openStage>>
+
+export async function openBrowser(executablePath: string): Promise<Browser> {
+  const args = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update']
+  return await browserType.launch({ executablePath, args: [...args, '--no-first-run'] })
+}
 
 /** The operator's browser, which watches what the page does. */
 export interface Visit extends AsyncDisposable {

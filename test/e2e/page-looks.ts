@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { copyFileSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { type Browser, chromium as browserType, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import type { HistoryView } from '../../src/admin/views.ts'
 import { requireServer } from '../support/requirement.ts'
-import { faultsOf, openStage, type PageStage, shoot, visit } from './page-stage.ts'
+import { faultsOf, openBrowser, openStage, type PageStage, shoot, visit } from './page-stage.ts'
 
 const chromium = requireServer('chromium')
 /** `SESSIONGATE_PICTURES=docs` renews those of the documentation. */
@@ -130,30 +130,26 @@ const scenes: readonly Scene[] = [
   { name: 'store', hash: 'store', whole: 'Answers in' },
 ]
 
-describe('the looks of the operator’s page', { skip: chromium.skip }, () => {
-  let browser: Browser
-  let stage: PageStage
-  before(async () => {
-    const args = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update']
-    browser = await browserType.launch({ executablePath: chromium.path, args: [...args, '--no-first-run'] })
-    stage = await openStage()
-    await logPeopleIn(stage)
-  })
-  after(async () => {
-    await browser.close()
-    await stage[Symbol.asyncDispose]()
-  })
+/** Every view in one of the schemes, at three widths: looked at by axe-core, and put into a picture. */
+export function describeLooks(colorScheme: 'light' | 'dark'): void {
+  describe(`the looks of the operator’s page, ${colorScheme}`, { skip: chromium.skip }, () => {
+    let browser: Browser
+    let stage: PageStage
+    before(async () => {
+      browser = await openBrowser(chromium.path)
+      stage = await openStage()
+      await logPeopleIn(stage)
+    })
+    after(async () => {
+      await browser.close()
+      await stage[Symbol.asyncDispose]()
+    })
 
-  for (const colorScheme of ['light', 'dark'] as const) {
     for (const width of [320, 768, 1280]) {
-      test(`${colorScheme}, ${width} px: nothing keeps anybody out, nothing is cut off`, async () => {
-        const height = width === 320 ? 640 : 800
-        await using there = await visit(browser, stage, {
-          colorScheme,
-          viewport: { width, height },
-          reducedMotion: 'reduce',
-          timezoneId: 'UTC',
-        })
+      test(`${width} px: nothing keeps anybody out, nothing is cut off`, async () => {
+        const viewport = { width, height: width === 320 ? 640 : 800 }
+        const options = { colorScheme, viewport, reducedMotion: 'reduce', timezoneId: 'UTC' } as const
+        await using there = await visit(browser, stage, options)
         const { page } = there
         await page.route('**/api/history', (route) => route.fulfill({ json: hour() }))
         await look(page, `login-${colorScheme}-${width}`)
@@ -167,18 +163,18 @@ describe('the looks of the operator’s page', { skip: chromium.skip }, () => {
         }
       })
     }
-  }
+  })
+}
 
-  async function look(page: Page, name: string): Promise<void> {
-    // What lies behind a dialog is dimmed as far as the window goes.
-    const path = await shoot(page, name, !name.startsWith('question'))
-    const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
-    assert.equal(wide, 0, `${name} is wider than the window`)
-    // What is said to a screen reader does not differ between the two wider ones.
-    if (!name.endsWith('768')) assert.deepEqual(await faultsOf(page), [], name)
-    const image = documented[name]
-    if (!isForDocs || image === undefined) return
-    mkdirSync(images, { recursive: true })
-    copyFileSync(path, join(images, image))
-  }
-})
+async function look(page: Page, name: string): Promise<void> {
+  // What lies behind a dialog is dimmed as far as the window goes.
+  const path = await shoot(page, name, !name.startsWith('question'))
+  const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
+  assert.equal(wide, 0, `${name} is wider than the window`)
+  // What is said to a screen reader does not differ between the two wider ones.
+  if (!name.endsWith('768')) assert.deepEqual(await faultsOf(page), [], name)
+  const image = documented[name]
+  if (!isForDocs || image === undefined) return
+  mkdirSync(images, { recursive: true })
+  copyFileSync(path, join(images, image))
+}

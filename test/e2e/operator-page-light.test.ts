@@ -1,0 +1,3 @@
+import { describeLooks } from './page-looks.ts'
+
+describeLooks('light')
