@@ -244,6 +244,31 @@ describe('the operator’s page', { skip: chromium.skip }, () => {
     assert.equal((await stage.ask('/api/overview')).mode, 'observe')
   })
 
+  test('is of all workers together where there are several', async () => {
+    await using stage = await openStage('workers: 2\n')
+    const cookies = [await stage.logIn({ userInfo: { id: 7 } }), await stage.logIn({ userInfo: { id: 8 } })]
+    const statuses = async () => {
+      const all: number[][] = []
+      for (const cookie of cookies) all.push(await Promise.all(Array.from({ length: 6 }, () => stage.statusWith(cookie))))
+      return all.map((each) => [...new Set(each)])
+    }
+    await using there = await visit(browser, stage)
+    const { page } = there
+    await there.enter()
+    await seen(page, '2/2')
+    await page.getByRole('link', { name: 'Live' }).click()
+    await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
+    assert.deepEqual(await statuses(), [[200], [200]])
+    await seen(page, '12 requests of the last 12')
+    await page.getByRole('link', { name: 'Sessions' }).click()
+    await page.getByLabel('User id').fill('7')
+    await page.getByRole('button', { name: 'Find' }).click()
+    await page.getByRole('button', { name: 'Revoke all of this user' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Revoke all' }).click()
+    await seen(page, '1 session revoked.')
+    assert.deepEqual(await statuses(), [[401], [200]])
+  })
+
   test('shows what strangers wrote as text', async () => {
     await using stage = await openStage()
     const hostile = '<img src=x onerror="document.title=\'hit\'">'

@@ -26,7 +26,7 @@ routes:
 }
 
 /** A gateway with a page, and an app that logs in whoever says what his session shall be. */
-export async function openStage() {
+export async function openStage(more = '') {
   await using stack = new AsyncDisposableStack()
   const app = stack.use(
     await startApp((request, response) => {
@@ -35,7 +35,7 @@ export async function openStage() {
       response.end('app')
     }),
   )
-  const gateway = stack.use(await startGateway({ config: configOf(app.origin) }))
+  const gateway = stack.use(await startGateway({ config: `${configOf(app.origin)}${more}` }))
   const closing = stack.move()
   return {
     app,
