@@ -69,10 +69,18 @@ const reasons: Readonly<Record<string, string>> = {
   rule_error: 'the rule of the route could not be evaluated',
 }
 
-/** What somebody has typed as a value: JSON where it is JSON, else the text as it stands. */
+/**
+ * What somebody has typed as a value: JSON where it is JSON, else the text as it stands. A number that would come out as
+ * another one is text too: by what it is rounded to, other sessions would be found, and ended.
+ */
 export function typedValue(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return JSON.parse(text, (_, value: unknown) => {
+      const isRounded =
+        typeof value === 'number' && (!Number.isFinite(value) || Math.abs(value) > Number.MAX_SAFE_INTEGER)
+      if (isRounded) throw new RangeError('not that number')
+      return value
+    })
   } catch {
     return text
   }

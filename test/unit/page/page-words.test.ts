@@ -7,7 +7,15 @@ import { minutesOf } from '../../../page/src/minutes.ts'
 import { linkTo, readPlace } from '../../../page/src/place.ts'
 import { isShown, parseRequestLine } from '../../../page/src/request-line.ts'
 import { pathOf, revocationOf, searchOf, wordsFor } from '../../../page/src/session-search.ts'
-import { counted, durationText, millisText, numberText, plainly, reasonText } from '../../../page/src/wording.ts'
+import {
+  counted,
+  durationText,
+  millisText,
+  numberText,
+  plainly,
+  reasonText,
+  typedValue,
+} from '../../../page/src/wording.ts'
 
 describe('an address of the page', () => {
   test('says the view, what of it, and what was asked, and comes back as it was', () => {
@@ -157,6 +165,21 @@ test('numbers are short, and what is not known is a dash', () => {
     'there is no session; observe mode: would be login',
   )
   assert.equal(reasonText('something else'), 'something else')
+})
+
+test('what is typed is JSON where that says the same, else text', () => {
+  const cases: [typed: string, is: unknown][] = [
+    ['admin', 'admin'],
+    ['7', 7],
+    ['"7"', '7'],
+    ['null', null],
+    ['{"a":[1.5]}', { a: [1.5] }],
+    ['9007199254740993', '9007199254740993'],
+    ['[9007199254740993]', '[9007199254740993]'],
+    ['1e400', '1e400'],
+    ['', ''],
+  ]
+  for (const [typed, is] of cases) assert.deepEqual(typedValue(typed), is, typed)
 })
 
 test('a tree is told leaf by leaf, and empty branches too', () => {
