@@ -30,6 +30,7 @@ import { totalledMetrics } from './observe/metric-totals.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { createRequestTail } from './observe/request-tail.ts'
 import { findTracing } from './observe/tracing.ts'
+import { readinessOf } from './open-sessions.ts'
 import { PublicFront } from './public-front.ts'
 import { createTunnels } from './server/tunnels.ts'
 import { certificateNames, createSpeechOpener, createTlsOpener, createUpstreamCertificateWatch } from './tls-parts.ts'
@@ -332,21 +333,10 @@ class RunningGateway implements Gateway {
     await before[Symbol.asyncDispose]()
   }
 
-  /** Sessions in the process make requests cheaper, and nothing else: readiness does not depend on them. */
   async readiness(): Promise<ReadyReport> {
-    const { parts, localCache } = this.#current.sessions
-    const isStoreUp = await parts.engine.ping().then(
-      () => true,
-      () => false,
-    )
-    return {
-      isReady: isStoreUp && !this.#isDraining,
-      checks: {
-        [`store:${parts.engine.name}`]: isStoreUp ? 'up' : 'down',
-        listener: this.#isDraining ? 'draining' : 'up',
-        local_cache: localCache.text,
-      },
-    }
+    const { isUp, checks } = await readinessOf(this.#current.sessions)
+    const isDraining = this.#isDraining
+    return { isReady: isUp && !isDraining, checks: { ...checks, listener: isDraining ? 'draining' : 'up' } }
   }
 }
 

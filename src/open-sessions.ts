@@ -50,3 +50,12 @@ export async function openSessions(
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   }
 }
+
+/** Sessions in the process make requests cheaper, and nothing else: whether all is up does not depend on them. */
+export async function readinessOf({ parts: { engine }, localCache }: Pick<OpenSessions, 'parts' | 'localCache'>) {
+  const isUp = await engine.ping().then(
+    () => true,
+    () => false,
+  )
+  return { isUp, checks: { [`store:${engine.name}`]: isUp ? 'up' : 'down', local_cache: localCache.text } }
+}

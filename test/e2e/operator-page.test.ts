@@ -249,7 +249,8 @@ describe('the operator’s page', { skip: chromium.skip }, () => {
     const cookies = [await stage.logIn({ userInfo: { id: 7 } }), await stage.logIn({ userInfo: { id: 8 } })]
     const statuses = async () => {
       const all: number[][] = []
-      for (const cookie of cookies) all.push(await Promise.all(Array.from({ length: 6 }, () => stage.statusWith(cookie))))
+      for (const cookie of cookies)
+        all.push(await Promise.all(Array.from({ length: 6 }, () => stage.statusWith(cookie))))
       return all.map((each) => [...new Set(each)])
     }
     await using there = await visit(browser, stage)

@@ -22,6 +22,7 @@ async function keysNew(isTerminal: boolean, ...args: string[]) {
     decode: unused,
     readGeneratedSigningKey: unused,
     explain: unused,
+    storeExaminations: unused,
   }
   const code = await runProgram(['keys', 'new', ...args], context)
   return { code, stdout: stdout.join(''), stderr: stderr.join('') }
