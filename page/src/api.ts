@@ -28,10 +28,12 @@ export interface WatchOptions {
   readonly onEvent: (event: ServerEvent) => void
 }
 
-/** `onRefused`: the token is not, or no longer, taken. */
-export function createApi(token: string, onRefused: () => void): Api {
+/** `token`: undefined with a certificate. `onRefused`: neither, or no longer, taken. */
+export function createApi(token: string | undefined, onRefused: () => void): Api {
+  const identity = token === undefined ? {} : { Authorization: `Bearer ${token}` }
+
   async function ask(path: string, options: RequestInit): Promise<Response> {
-    const headers = { ...options.headers, Authorization: `Bearer ${token}` }
+    const headers = { ...options.headers, ...identity }
     const how = { ...options, headers, credentials: 'omit', cache: 'no-store', redirect: 'error' } as const
     const response = await fetch(path, how).catch((error: unknown) => {
       if (options.signal?.aborted === true) throw error

@@ -35,7 +35,7 @@ function usePlace(): Place {
 }
 
 /** The menu, and the view that the address names. */
-export function Shell({ api, onLeave }: { api: Api; onLeave: () => void }) {
+export function Shell({ api, onLeave }: { api: Api; onLeave: (() => void) | undefined }) {
   const place = usePlace()
   const [asked, setAsked] = useState<{ question: Question; answer: (isMeant: boolean) => void }>()
   const surroundings = useMemo(
@@ -79,7 +79,7 @@ function useArrival({ view, id }: Place): void {
   }, [view, id])
 }
 
-function Header({ place, onLeave }: { place: Place; onLeave: () => void }) {
+function Header({ place, onLeave }: { place: Place; onLeave: (() => void) | undefined }) {
   const [isOpen, setOpen] = useState(false)
   useEffect(() => setOpen(false), [place])
   return (
@@ -110,9 +110,11 @@ function Header({ place, onLeave }: { place: Place; onLeave: () => void }) {
               ))}
             </ul>
           </nav>
-          <button type="button" class="leave" onClick={onLeave}>
-            Log out
-          </button>
+          {onLeave === undefined ? null : (
+            <button type="button" class="leave" onClick={onLeave}>
+              Log out
+            </button>
+          )}
         </div>
       </div>
     </header>
