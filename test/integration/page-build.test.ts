@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { globSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { test } from 'node:test'
-import { buildPage } from '../../scripts/build-page.ts'
+import { buildPage } from '../../scripts/page-bundle.ts'
 
 const checkout = resolve(import.meta.dirname, '../..')
 const built = join(checkout, 'page/built')
