@@ -47,7 +47,7 @@ export function createKeysCommand(context: CliContext): Command {
 function createListCommand(context: CliContext): Command {
   return addPlaceOptions(
     new Command('list')
-      .description('list the signing keys of the running gateway: ids, never secrets; the first signs')
+      .description('list the keys of the running gateway and their ages: ids, never secrets; the first signs')
       .addOption(jsonOption())
       .addHelpText('after', '\nExample:\n  sessiongate keys list')
       .action(async (options: PlaceOptions & { json?: boolean }) => {
