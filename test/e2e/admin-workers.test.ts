@@ -278,7 +278,10 @@ describe('the configuration of several workers', () => {
     const config = `${configOf(app.origin, 'workers').replace(`, token: ${TOKEN}`, '')}probes: { listen: "${address}" }\n`
     await reloadBy(gateway, () => putConfig(gateway, config))
     const answer = await stage.ask('/api/overview')
-    assert.deepEqual([answer.status, answer.body], [404, 'there is no /api without admin.token or admin.tls.client_ca\n'])
+    assert.deepEqual(
+      [answer.status, answer.body],
+      [404, 'there is no /api without admin.token or admin.tls.client_ca\n'],
+    )
     assert.equal((await fetch(`http://${address}/readyz`)).status, 200)
     assert.equal((await fetch(`http://${address}/api/overview`)).status, 404)
   })

@@ -48,7 +48,11 @@ test('what the gateway is and has is shown, as a table and as its JSON', async (
     ['upstreams', '/api/upstreams', /^UPSTREAM .*\napp +127\.0\.0\.1:\d+ +up .*\n +127\.0\.0\.1:9 +up .*\n$/],
     ['store --count', '/api/store', /^engine +db\nstate +up, answered in \d+\.\d ms\n[\s\S]*\nsessions +1\n/],
     ['store clear-expired', '/api/store/clear-expired', /^0 expired sessions cleared\n$/],
-    ['keys list', '/api/keys', /^ID +PURPOSE +ALGORITHM +SIGNS.*\ngenerated +assertions +HS256 +yes.*\ncurrent +sessions +HMAC-SHA256 +yes/],
+    [
+      'keys list',
+      '/api/keys',
+      /^ID +PURPOSE +ALGORITHM +SIGNS.*\ngenerated +assertions +HS256 +yes.*\ncurrent +sessions +HMAC-SHA256 +yes/,
+    ],
     ['config show', '/api/configuration', /^version: 1\n[\s\S]*"?\[redacted\]"?/],
     ['config diff', '/api/configuration', /^\/\S+\/sessiongate\.yaml says what is in force\n$/],
     ['reload', '/api/reload', /^in force: \S+\n$/],

@@ -10,6 +10,7 @@ import { within } from '../support/deadline.ts'
 import { startExampleApp } from '../support/example-app.ts'
 import { startGateway } from '../support/gateway.ts'
 import { requireServer } from '../support/requirement.ts'
+import { runCommandLine } from '../unit/cli/command-run.ts'
 import { type CommandFolder, checkout, encoded, openCommandFolder } from './command-folder.ts'
 
 /** The demo's file, which the examples name, on ports that are free. */
@@ -28,8 +29,9 @@ interface Help {
   readonly examples: readonly string[]
 }
 
-async function helpOf(folder: CommandFolder, command: string): Promise<Help> {
-  const { code, stdout, stderr } = await folder.run(`sessiongate ${command} --help`)
+async function helpOf(command: string): Promise<Help> {
+  const words = command.split(' ').filter((word) => word !== '')
+  const { code, stdout, stderr } = await runCommandLine([...words, '--help'])
   assert.equal(code, 0, stderr)
   const section = (title: string): string => stdout.split(`\n${title}:\n`)[1]?.split('\n\n')[0] ?? ''
   return {
@@ -42,9 +44,9 @@ async function helpOf(folder: CommandFolder, command: string): Promise<Help> {
   }
 }
 
-async function allHelp(folder: CommandFolder, command = ''): Promise<Help[]> {
-  const help = await helpOf(folder, command)
-  const below = await Promise.all(help.subcommands.map((name) => allHelp(folder, `${command} ${name}`.trim())))
+async function allHelp(command = ''): Promise<Help[]> {
+  const help = await helpOf(command)
+  const below = await Promise.all(help.subcommands.map((name) => allHelp(`${command} ${name}`.trim())))
   return [help, ...below.flat()]
 }
 
@@ -81,7 +83,7 @@ async function serveAndStop(folder: CommandFolder, example: string): Promise<num
   try {
     const exit = once(child, 'exit')
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-    const next = async () => JSON.parse(String((await within('a line of the log', lines.next())).value))
+    const next = async () => JSON.parse(String((await within('a line of the log', lines.next(), 30_000)).value))
     assert.equal((await next()).msg, 'listening')
     // The sockets open a moment before it listens for signals; whoever gets an answer comes after that.
     assert.equal((await fetch(`http://${(await next()).address}/readyz`)).status, 200)
@@ -99,7 +101,7 @@ test('every example that --help shows can be run as it is shown, and ends well',
   assert.notEqual(guarded, demo)
   await using app = await startExampleApp(folder.path)
   await using gateway = await startGateway({ config: guarded, env: freePorts })
-  const helps = await allHelp(folder)
+  const helps = await allHelp()
   assert.ok(helps.length >= 32, `only ${helps.length} commands were found`)
   for (const { command, text, subcommands, examples } of helps) {
     await t.test(`sessiongate ${command}`, async () => {
