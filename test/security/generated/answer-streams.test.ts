@@ -99,6 +99,8 @@ function wordsIn(answer: PipelinedAnswer): string[] {
 
 async function attack(t: TestContext, tally: Tally): Promise<void> {
   const server = createServer({ noDelay: true }, answerBadly)
+  using closing = new DisposableStack()
+  closing.defer(() => server.close())
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -123,7 +125,6 @@ routes:
     statuses.set(answer?.status ?? 0, (statuses.get(answer?.status ?? 0) ?? 0) + 1)
   }
   await sendAll(gateway.port, cases(count, createRandom(seed)), note, { connections: 16, depth: 1 })
-  server.close()
   const told = [...statuses].sort(([a], [b]) => a - b).map(([status, times]) => `${status}: ${times}`)
   t.diagnostic(told.join(', '))
   assert.equal(gateway.process.exitCode, null, gateway.stderr().slice(-3000))

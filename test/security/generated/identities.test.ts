@@ -129,6 +129,11 @@ async function logIn(port: number): Promise<User[]> {
 async function soak(t: TestContext, tally: Tally): Promise<void> {
   const random = createRandom(seed)
   const server = createServer((request, response) => tell(request, response, random))
+  using closing = new DisposableStack()
+  closing.defer(() => {
+    server.closeAllConnections()
+    server.close()
+  })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -173,8 +178,6 @@ routes: [{ id: app, match: { path: /* }, upstream: app, headers: { session: { X-
     isOver = true
   })
   const aborted = (await Promise.all(aborting)).reduce((sum, one) => sum + one, 0)
-  server.closeAllConnections()
-  server.close()
   t.diagnostic(
     `${USERS} users, ${tally.looks} answers, ${broken} broken off by the app, ${refused} refused, ${aborted} connections cut by clients`,
   )
