@@ -4,7 +4,7 @@ import type { AppHandler } from '../support/app.ts'
 import { exchange, openRows, openStage, rowsOf, type Stage } from './stage.ts'
 
 const config = `
-session: { auth_key: userInfo, user_id: userInfo.id }
+session: { auth_key: userInfo, user_id: userInfo.id, store_timeout: 10s }
 upstreams:
   app: { servers: ["APP"], writeback: { allow: ["*"] } }
   passing: { servers: ["APP"], session_cookie: pass, writeback: { allow: ["*"] } }
