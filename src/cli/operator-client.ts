@@ -1,3 +1,5 @@
+import type { X509Certificate } from 'node:crypto'
+import type { PeerCertificate } from 'node:tls'
 import type { Agent, request } from 'undici'
 import { type CliContext, CommandError } from './context.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -61,9 +63,14 @@ export async function openOperatorClient(context: CliContext, options: PlaceOpti
   }
 }
 
-/** That certificate and no other, whatever name it has: the address is our own configuration's, often a loopback one. */
-function pinned(certificate: Buffer) {
-  return { ca: certificate, allowPartialTrustChain: true, checkServerIdentity: () => undefined }
+/**
+ * That certificate and no other, whatever name it has: the address is our own configuration's, often a loopback one. Who
+ * has issued it is not believed: with names not looked at, any certificate of a public authority would do.
+ */
+function pinned(certificate: X509Certificate) {
+  const checkServerIdentity = (_: string, { raw }: PeerCertificate): Error | undefined =>
+    raw.equals(certificate.raw) ? undefined : new Error('it shows another certificate than the configuration has')
+  return { ca: certificate.toString(), allowPartialTrustChain: true, checkServerIdentity }
 }
 
 type Answer = Awaited<ReturnType<typeof request>>

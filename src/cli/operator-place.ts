@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
 import type { Config } from '../config/config.ts'
@@ -35,8 +36,8 @@ export interface OperatorPlace {
   readonly url: string
   /** Where it is a Unix socket. */
   readonly socketPath: string | undefined
-  /** The certificate that it shows, in PEM, where the configuration says which; undefined: as anywhere. */
-  readonly certificate?: Buffer
+  /** The certificate that it shows, where the configuration says which; undefined: as anywhere. */
+  readonly certificate?: X509Certificate
   readonly token: string
 }
 
@@ -90,9 +91,10 @@ export async function findOperator(context: CliContext, options: PlaceOptions): 
   return { ...place, token: sound(token, TOKEN_VARIABLE), ...(certificate && { certificate }) }
 }
 
-async function readShown(path: string): Promise<Buffer> {
+/** The first of the file: behind it stands who has issued it, who issues others too. */
+async function readShown(path: string): Promise<X509Certificate> {
   try {
-    return await readFile(path)
+    return new X509Certificate(await readFile(path))
   } catch (error) {
     throw usage(`${path}, of admin.tls, cannot be read (${errorCodeOf(error)}); give the address with --url`)
   }
