@@ -42,7 +42,8 @@ export function createTlsOpener({ log, metrics, ticketSecret }: OpenerParts): Tl
   }
   return async (settings, stack) => {
     const certificates = stack.use(await openCertificates(settings, { notices, clock: systemClock }))
-    const ticketKeys = ticketSecret && deriveTicketKeys(ticketSecret, settings)
+    const ticketKeys: TlsParts['ticketKeys'] =
+      ticketSecret && ((authorities) => deriveTicketKeys(ticketSecret, { settings, authorities }))
     return { settings, certificates, ticketKeys, onHandshakeFailure }
   }
 }
@@ -101,9 +102,12 @@ function upstreamSettings({ name, tls }: UpstreamConfig): TlsSettings | undefine
   }
 }
 
-/** A ticket stands for a client certificate that was looked at, or for none: listeners that ask for others have other keys. */
-function deriveTicketKeys(secret: Uint8Array, settings: TlsConfig): Buffer {
-  const which = createHash('sha256').update(JSON.stringify(settings)).digest('hex')
+/**
+ * A ticket stands for a client certificate that was looked at, or for none: listeners that ask for others have other keys,
+ * and so has the same one when other authorities stand in its file.
+ */
+function deriveTicketKeys(secret: Uint8Array, asked: { settings: TlsConfig; authorities: unknown }): Buffer {
+  const which = createHash('sha256').update(JSON.stringify(asked)).digest('hex')
   return Buffer.from(hkdfSync('sha256', secret, '', `sessiongate/tls-tickets/${which}`, 48))
 }
 

@@ -2,7 +2,7 @@ import { createServer, type Server, type ServerOptions } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { SecureContext, TLSSocket } from 'node:tls'
+import type { SecureContext, SecureContextOptions, TLSSocket } from 'node:tls'
 import type { Certificates, TlsSettings } from './certificates.ts'
 
 /** A handshake must be over by then. */
@@ -22,8 +22,11 @@ export type HandshakeFailure =
 export interface TlsParts {
   readonly settings: TlsSettings
   readonly certificates: Certificates
-  /** 48 bytes that seal session tickets (RFC 5077), so that other workers know them; undefined = this process's own. */
-  readonly ticketKeys?: Buffer | undefined
+  /**
+   * 48 bytes that seal session tickets (RFC 5077), so that other workers know them; other ones for other authorities, or
+   * whom those before have vouched for would go on being resumed. Undefined = this process's own, as new as its context.
+   */
+  readonly ticketKeys?: ((authorities: SecureContextOptions['ca']) => Buffer) | undefined
   /** `code`: of OpenSSL or the system. `peer`: empty on a Unix socket. */
   readonly onHandshakeFailure: (failure: { reason: HandshakeFailure; code: string; peer: string }) => void
 }
@@ -70,17 +73,20 @@ class TlsFront implements HttpFront {
   constructor(options: ServerOptions, parts: TlsFrontParts) {
     const { settings, certificates, ticketKeys } = parts
     this.#parts = parts
+    const withTicketKeys = <O extends SecureContextOptions>(context: O): O => ({
+      ...context,
+      ...(ticketKeys && { ticketKeys: ticketKeys(context.ca) }),
+    })
     const server = createSecureServer({
       ...options,
-      ...certificates.options,
-      ...(ticketKeys && { ticketKeys }),
+      ...withTicketKeys(certificates.options),
       SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) =>
         done(null, certificates.contextFor(name)),
       handshakeTimeout: HANDSHAKE_DEADLINE_MS,
       requestCert: settings.clientCa !== undefined,
       rejectUnauthorized: settings.clientCa?.isRequired === true,
     })
-    certificates.attach(server)
+    certificates.attach({ setSecureContext: (context) => server.setSecureContext(withTicketKeys(context)) })
     // node:https would hand these to the listener for requests that cannot be parsed, and that one answers in plain text.
     server.removeAllListeners('tlsClientError')
     server.on('tlsClientError', (error, socket) => this.#failed(error, socket))
