@@ -87,6 +87,25 @@ describe('doctor', () => {
     assert.equal(await gateway.stop(), 0)
   })
 
+  test('knows the operator’s listener that speaks TLS, and what opens its /api', async () => {
+    await using folder = await openCommandFolder('')
+    const authority = await openAuthority(folder.path)
+    const { cert, key } = await authority.issue({ hosts: ['localhost'] })
+    const admin = `127.0.0.1:${await findFreePort()}`
+    const files = { 'ops.crt': cert, 'ops.key': key, 'ca.crt': authority.cert }
+    const tls = 'tls: { cert: ops.crt, key: ops.key, client_ca: ca.crt }'
+    const config = commandConfig.replace('admin: off', `admin: { listen: "${admin}", ${tls} }`)
+    await using _ = await startGateway({ config, files, folder: folder.path })
+    await folder.write('config/sessiongate.yaml', config)
+    const report = await doctor(folder)
+    assert.deepEqual(report.texts('fault', 'operator'), [])
+    assert.deepEqual(report.texts('good', 'operator').slice(0, 2), [
+      `${admin} is held by a sessiongate that runs`,
+      'the gateway that runs is ready',
+    ])
+    assert.equal(report.texts('good', 'operator').at(-1), '/api is open to whoever has a certificate by ca.crt')
+  })
+
   test('before the first start nothing is made, and it says what will be', async () => {
     await using folder = await openCommandFolder(commandConfig)
     await folder.run('rm -r var')

@@ -6,7 +6,7 @@ import { JWKS_PATH } from '../../assertion/jwks.ts'
 import type { Config } from '../../config/config.ts'
 import { publicHash } from '../../config/fingerprint.ts'
 import { isLocalAddress } from '../../config/listen-address.ts'
-import type { ListenConfig, PublicListenConfig } from '../../config/listen-config.ts'
+import type { AdminConfig, ListenConfig, PublicListenConfig } from '../../config/listen-config.ts'
 import { type Diagnosis, fault, good, warning } from '../../lib/diagnosis.ts'
 import { errorCodeOf } from '../../lib/error-code.ts'
 import type { ListenAddress } from '../../lib/listening.ts'
@@ -17,7 +17,10 @@ import { servedHosts } from './configuration.ts'
 /** Each address that the file listens on: whether it is free, or who has it. */
 export function listenerAreas(config: Config): Area[] {
   const [host = 'localhost'] = servedHosts(config)
-  const own = { host: host.replace(/^\*/, 'any'), operator: config.probes?.listen ?? config.admin?.listen }
+  const { probes, admin } = config
+  const operator = probes?.listen ?? admin?.listen
+  const isTls = admin?.tls !== undefined && operator?.text === admin.listen.text
+  const own = { host: host.replace(/^\*/, 'any'), operator: operator && { listen: operator, isTls } }
   const areas = config.listen.map((listen) => ({
     name: `listener ${listen.text}`,
     examine: () => examineListener(listen, () => isOurs(listen, own)),
@@ -30,20 +33,30 @@ export function listenerAreas(config: Config): Area[] {
 }
 
 async function examineOperator(config: Config, listen: ListenConfig): Promise<Diagnosis[]> {
-  const found = await examineListener(listen, async () => (await ask(listen, '/livez')).body.startsWith('live'))
-  if (found.some(({ text }) => text.endsWith(HELD))) found.push(...(await diagnoseRunning(config, listen)))
-  if (listen !== config.admin?.listen) return found
-  if (config.admin.token !== undefined) found.push(good('/api is open to whoever has admin.token'))
-  else if (isLocalAddress(listen.address))
-    found.push(good('only this machine reaches it, and there is no /api (no token)'))
-  else
-    found.push(warning('other machines read /metrics there, without a token', 'use 127.0.0.1, and probes for the rest'))
+  const { admin } = config
+  const isTls = admin?.tls !== undefined && listen.text === admin.listen.text
+  const question: Question = (path) => ask(listen, path, { isTls })
+  const found = await examineListener(listen, async () => (await question('/livez')).body.startsWith('live'))
+  if (found.some(({ text }) => text.endsWith(HELD))) found.push(...(await diagnoseRunning(config, question)))
+  if (listen === admin?.listen) found.push(diagnoseApi(admin))
   return found
 }
 
+function diagnoseApi({ listen, token, tls }: AdminConfig): Diagnosis {
+  const keys = [
+    ...(token === undefined ? [] : ['admin.token']),
+    ...(tls?.clientCa === undefined ? [] : [`a certificate by ${tls.clientCa.name}`]),
+  ]
+  if (keys.length > 0) return good(`/api is open to whoever has ${keys.join(', or ')}`)
+  if (isLocalAddress(listen.address)) return good('only this machine reaches it, and there is no /api (no token)')
+  return warning('other machines read /metrics there, without a token', 'use 127.0.0.1, and probes for the rest')
+}
+
+type Question = (path: string) => Promise<ServerAnswer>
+
 /** What the gateway that runs says of itself, and whether it runs with this file as it is now. */
-async function diagnoseRunning(config: Config, listen: ListenConfig): Promise<Diagnosis[]> {
-  const [ready, metrics] = await Promise.all([ask(listen, '/readyz'), ask(listen, '/metrics')])
+async function diagnoseRunning(config: Config, question: Question): Promise<Diagnosis[]> {
+  const [ready, metrics] = await Promise.all([question('/readyz'), question('/metrics')])
   const hash = /^sessiongate_config_info\{[^}]*hash="([0-9a-f]+)"/m.exec(metrics.body)?.[1]
   const isThis = hash === publicHash(config)
   return [
@@ -117,13 +130,16 @@ async function socketObstacle(path: string): Promise<string | undefined> {
   return await access(dirname(path), constants.W_OK | constants.X_OK).then(() => undefined, errorCodeOf)
 }
 
+interface Own {
+  readonly host: string
+  readonly operator: { readonly listen: ListenConfig; readonly isTls: boolean } | undefined
+}
+
 /** Our own addresses are answered on every listener; one that speaks the PROXY protocol first is known by the operator's. */
-async function isOurs(
-  listen: PublicListenConfig,
-  own: { readonly host: string; readonly operator: ListenConfig | undefined },
-): Promise<boolean> {
+async function isOurs(listen: PublicListenConfig, own: Own): Promise<boolean> {
   if (listen.proxyProtocol) {
-    return own.operator !== undefined && (await ask(own.operator, '/livez')).body.startsWith('live')
+    if (own.operator === undefined) return false
+    return (await ask(own.operator.listen, '/livez', own.operator)).body.startsWith('live')
   }
   const answer = await ask(listen, JWKS_PATH, { host: own.host, isTls: listen.tls !== undefined })
   const isRedirect = listen.httpsPort !== undefined && answer.headers.location?.includes(JWKS_PATH) === true
