@@ -67,7 +67,7 @@ async function collect(gateway: OperatorClient, { query, options, signal }: List
     const page = next === null ? new URLSearchParams(query) : new URLSearchParams({ cursor: next })
     page.set('limit', String(Math.min(PAGE, wanted - sessions.length)))
     const answer = readAnswer(await gateway.ask(`/api/sessions?${page}`, { signal, isLong: true }))
-    sessions.push(...listOf(answer.sessions))
+    for (const session of listOf(answer.sessions)) sessions.push(session)
     next = typeof answer.next === 'string' ? answer.next : null
     isWhole &&= answer.is_whole !== false
   } while (next !== null && sessions.length < wanted)

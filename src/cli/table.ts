@@ -38,9 +38,9 @@ export function toned(text: string, tone: Tone, { isColoured }: Pick<Paper, 'isC
 export function tableText(headings: readonly string[], rows: readonly (readonly Cell[])[], paper: Paper): string {
   const heading = headings.map((text): Cell => ({ text, tone: 'heading' }))
   const lines = (headings.length > 0 ? [heading, ...rows] : rows).map((row) => row.map(plain))
-  const count = Math.max(0, ...lines.map((line) => line.length))
+  const count = largest(lines.map((line) => line.length))
   const at = [...Array(count).keys()]
-  const natural = at.map((column) => Math.max(0, ...lines.map((line) => textWidth(line[column]?.text ?? ''))))
+  const natural = at.map((column) => largest(lines.map((line) => textWidth(line[column]?.text ?? ''))))
   const widths = fitted(natural, paper.columns)
   const body = headings.length > 0 ? lines.slice(1) : lines
   const isNumeric = at.map((column) => {
@@ -88,6 +88,11 @@ function fitted(natural: readonly number[], columns: number | undefined): readon
   let cap = Math.max(NARROWEST, Math.min(room, Math.max(0, ...natural)))
   while (cap > NARROWEST && capped(cap).reduce((sum, width) => sum + width, 0) > room) cap -= 1
   return capped(cap)
+}
+
+/** 0 of none. `Math.max` takes no more than some ten thousand arguments, and a list of all sessions has more rows. */
+function largest(lengths: readonly number[]): number {
+  return lengths.reduce((most, length) => Math.max(most, length), 0)
 }
 
 function isNumber(text: string): boolean {

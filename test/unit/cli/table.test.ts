@@ -114,6 +114,11 @@ describe('a table', () => {
     ])
   })
 
+  test('may have as many rows as there are sessions', () => {
+    const rows = Array.from({ length: 200_000 }, (_, at) => [String(at), 'a'])
+    assert.match(tableText(headings, rows, pipe), /\n199999 {2}a\n$/)
+  })
+
   test('of names and values has no heading', () =>
     assert.equal(
       detailsText(
