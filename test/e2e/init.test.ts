@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempDisposable, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtempDisposable, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -96,6 +96,27 @@ test('nothing is written over, unless it is said so; a key that is there stays e
   assert.equal((await init(config, [...args, '--force'])).code, 0)
   assert.notEqual(await readFile(config, 'utf8'), 'mine')
   assert.equal(await readFile(join(folder.path, 'secrets/signing-key'), 'utf8'), key)
+})
+
+test('takes no key, and no folder for secrets, that any user of the machine could have put there', async () => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'sessiongate-init-'))
+  const [secrets, config] = [join(folder.path, 'secrets'), join(folder.path, 'sessiongate.yaml')]
+  await mkdir(secrets)
+  const key = join(secrets, 'secret-key')
+  await writeFile(key, `${'planted'.repeat(10)}\n`)
+  for (const [open, closed, path] of [
+    [0o777, 0o755, secrets],
+    [0o1777, 0o755, secrets],
+    [0o666, 0o600, key],
+  ] as const) {
+    await chmod(path, open)
+    const { code, told } = await init(config, ['--store', 'redis'])
+    assert.equal(code, 1, path)
+    assert.match(told, /can be written by every user of this machine/)
+    assert.deepEqual(await readdir(folder.path, { recursive: true }), ['secrets', 'secrets/secret-key'])
+    await chmod(path, closed)
+  }
+  assert.equal((await init(config, ['--store', 'redis'])).code, 0)
 })
 
 test('a link that lies in the place of the file is not followed', async () => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { lstat, mkdir, open, readFile, rename, unlink } from 'node:fs/promises'
+import { lstat, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { loadConfig } from '../../config/loading.ts'
 import type { Problem } from '../../config/problem.ts'
@@ -7,6 +7,8 @@ import { isErrno } from '../../sessions/store-failure.ts'
 import { CommandError } from '../context.ts'
 import { exitCodes } from '../exit-codes.ts'
 import type { Draft, DraftFile } from './draft.ts'
+
+const WORLD_WRITABLE = 0o002
 
 /**
  * What `check` says of a draft, before anything of it is written.
@@ -31,13 +33,18 @@ export async function checkDraft(
  * Writes the files of a draft, the YAML last; secrets with mode 0600 in a folder of 0700 that no commit takes along. Gives
  * the paths that were written. A file that is there is an error, unless `isForced`; a key that is there always stays.
  *
- * @throws {CommandError} for a file that is there; nothing has been written then.
+ * @throws {CommandError} for a file that is there, and where others may put secrets of their own in the place of these;
+ * nothing has been written then.
  */
 export async function writeDraft({ files }: Draft, secrets: string, isForced: boolean): Promise<string[]> {
   const due: DraftFile[] = []
+  if (files.some(({ kind }) => kind !== 'yaml')) await refuseForeign(secrets)
   for (const file of files) {
     const isThere = await exists(file.path)
-    if (isThere && file.kind === 'key') continue
+    if (isThere && file.kind === 'key') {
+      await refuseForeign(file.path)
+      continue
+    }
     if (isThere && !isForced)
       throw new CommandError(exitCodes.failed, `${file.path} is there already; --force writes it anew`)
     due.push(file)
@@ -48,6 +55,17 @@ export async function writeDraft({ files }: Draft, secrets: string, isForced: bo
     await writeWhole(path, text, kind === 'yaml' ? 0o644 : 0o600)
   }
   return due.map(({ path }) => path)
+}
+
+/** What somebody else can write there, he knows: with a key that he has put there he makes sessions of anybody. */
+async function refuseForeign(path: string): Promise<void> {
+  if (!(await exists(path))) return
+  const { mode, uid } = await stat(path)
+  const own = process.geteuid?.()
+  const isForeign = uid !== 0 && uid !== own && own !== 0
+  if (!isForeign && (mode & WORLD_WRITABLE) === 0) return
+  const why = isForeign ? 'belongs to another user' : 'can be written by every user of this machine'
+  throw new CommandError(exitCodes.failed, `${path} ${why}, who would know the secrets in it: remove it first`)
 }
 
 async function makeSecretFolder(secrets: string): Promise<void> {
