@@ -110,12 +110,14 @@ async function storeView({ sessions: { parts, localCache } }: Generation, counti
     () => (performance.now() - startedMs) / 1000,
     () => null,
   )
+  const isCounted = counting !== undefined && latencySeconds !== null
   return {
     engine: parts.engine.name,
     up: latencySeconds !== null,
     latency_seconds: latencySeconds,
     local_cache: localCache.text,
-    sessions: counting === undefined || latencySeconds === null ? null : await counting.count(),
+    sessions: isCounted ? await counting.count() : null,
+    expired: isCounted ? await counting.countExpired() : null,
   }
 }
 

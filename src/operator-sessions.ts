@@ -79,6 +79,15 @@ export class OperatorSessions implements AsyncDisposable {
     return count
   }
 
+  /** What waits to be cleared, at most a million; null where the store forgets by itself. */
+  async countExpired(): Promise<number | null> {
+    const parts = this.#parts().engine.countExpired(MAX_COUNTED)
+    if (parts === undefined) return null
+    let count = 0
+    for await (const part of parts) count += part
+    return count
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const cursor of [...this.#listings.keys()]) await this.#take(cursor)?.return?.()
   }

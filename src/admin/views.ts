@@ -129,6 +129,12 @@ export const storeView = z.strictObject({
   latency_seconds: z.number().nullable(),
   local_cache: z.string(),
   sessions: z.number().nullable().describe('Counted when asked for with count=true, and at most a million'),
+  expired: z
+    .number()
+    .nullable()
+    .describe(
+      'What clear-expired would delete now, counted as sessions are; null also where the store forgets by itself',
+    ),
 })
 
 export const clearedView = z.strictObject({ cleared: z.number() })

@@ -27,7 +27,7 @@ function createShowCommand(context: CliContext): Command {
   return addPlaceOptions(
     new Command('show')
       .description('say whether the store of the running gateway answers, and how fast')
-      .option('--count', 'count its sessions too, which looks at each')
+      .option('--count', 'count its sessions too, and those that have expired, which looks at each')
       .addOption(jsonOption())
       .addHelpText('after', '\nExample:\n  sessiongate store show --json')
       .action(async (options: Options & { count?: boolean }) => {
@@ -68,6 +68,7 @@ function pairsOf({
   latency_seconds,
   local_cache,
   sessions,
+  expired,
   ...others
 }: Answer): (readonly [string, Cell])[] {
   const latency = typeof latency_seconds === 'number' ? `, answered in ${(latency_seconds * 1000).toFixed(1)} ms` : ''
@@ -75,7 +76,9 @@ function pairsOf({
     ['engine', cellOf(engine)],
     ['state', up === true ? { text: `up${latency}`, tone: 'good' } : { text: 'down', tone: 'bad' }],
     ['kept in the process', cellOf(local_cache)],
-    ...(sessions === null || sessions === undefined ? [] : [['sessions', countText(sessions)] as const]),
+    ...Object.entries({ sessions, expired })
+      .filter(([, count]) => count !== null && count !== undefined)
+      .map(([name, count]) => [name, countText(count)] as const),
     ...Object.entries(others).map(([name, value]) => [name.replaceAll('_', ' '), cellOf(value)] as const),
   ]
 }

@@ -95,6 +95,12 @@ export interface SessionEngine extends AsyncDisposable {
    * store keeps the date beside the data (db), the date alone decides, as in Django.
    */
   clearExpired(limit: number): Promise<number>
+  /**
+   * How many `clearExpired` would delete now, `limit` at most, told in parts that add up: a part is counted as quickly as a
+   * page of a listing is read. Changes nothing. Undefined where the store forgets by itself what is over, so that nothing
+   * waits for anybody: in a cache and in cookies.
+   */
+  countExpired(limit: number): AsyncIterable<number> | undefined
   /** Resolves when the store answers; for readiness. */
   ping(): Promise<void>
 }

@@ -14,7 +14,7 @@ export interface StoreState extends StateChange {
 export interface GuardOptions {
   /** `session.store_timeout`: for the whole of one operation, tries again included, in milliseconds. */
   readonly timeoutMs: number
-  /** For one batch of `clearExpired`, and for one step of a listing. Default 30 s, or `timeoutMs` if that is longer. */
+  /** For one batch of `clearExpired`, and for one step of a listing or a count. Default 30 s, or `timeoutMs` if that is longer. */
   readonly batchTimeoutMs?: number
   /**
    * So many operations may be under way, those that nobody waits for any more included; more are refused at once. Three
@@ -159,27 +159,17 @@ class Guard implements GuardedEngine {
     return this.#change(key, () => this.#engine.delete(key))
   }
 
-  async *entries(onUnreadable?: (key: string) => void): AsyncIterable<SessionEntry> {
-    const steps = this.#engine.entries(onUnreadable)[Symbol.asyncIterator]()
-    let isAtRest = true
-    try {
-      for (;;) {
-        isAtRest = false
-        const step = await this.#call({ run: () => steps.next(), isBatch: true })
-        isAtRest = true
-        if (step.done === true) return
-        yield step.value
-      }
-    } finally {
-      const ended = Promise.resolve(steps.return?.())
-      // Behind a step that hangs, the end hangs as well.
-      if (isAtRest) await this.#ended(ended)
-      else ended.catch(() => {})
-    }
+  entries(onUnreadable?: (key: string) => void): AsyncIterable<SessionEntry> {
+    return this.#stepwise(this.#engine.entries(onUnreadable))
   }
 
   clearExpired(limit: number): Promise<number> {
     return this.#call({ run: () => this.#engine.clearExpired(limit), isBatch: true })
+  }
+
+  countExpired(limit: number): AsyncIterable<number> | undefined {
+    const parts = this.#engine.countExpired(limit)
+    return parts && this.#stepwise(parts)
   }
 
   /** A look: more than the engine's own ping, since a store that answers pings and fails at everything else is not up. */
@@ -207,6 +197,26 @@ class Guard implements GuardedEngine {
    */
   async #ask(): Promise<void> {
     await Promise.all([this.#engine.ping(), this.#engine.load(createSessionKey())])
+  }
+
+  /** However long the whole takes, each step is bounded. */
+  async *#stepwise<T>(whole: AsyncIterable<T>): AsyncIterable<T> {
+    const steps = whole[Symbol.asyncIterator]()
+    let isAtRest = true
+    try {
+      for (;;) {
+        isAtRest = false
+        const step = await this.#call({ run: () => steps.next(), isBatch: true })
+        isAtRest = true
+        if (step.done === true) return
+        yield step.value
+      }
+    } finally {
+      const ended = Promise.resolve(steps.return?.())
+      // Behind a step that hangs, the end hangs as well.
+      if (isAtRest) await this.#ended(ended)
+      else ended.catch(() => {})
+    }
   }
 
   async #change<T>(key: string, run: () => Promise<T>): Promise<T> {

@@ -199,6 +199,10 @@ class IndexedSessions implements IndexedEngine {
     return cleared
   }
 
+  countExpired(limit: number): AsyncIterable<number> | undefined {
+    return this.#engine.countExpired(limit)
+  }
+
   /**
    * Asks for the index as well until it has answered once: one that was never made shows at the start, and not at the first
    * log-in. After that the sessions decide alone, since those that are there can be read without it.

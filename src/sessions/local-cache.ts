@@ -175,6 +175,10 @@ class CachingEngine implements LocalCache {
     return this.#engine.clearExpired(limit)
   }
 
+  countExpired(limit: number): AsyncIterable<number> | undefined {
+    return this.#engine.countExpired(limit)
+  }
+
   ping(): Promise<void> {
     return this.#engine.ping()
   }

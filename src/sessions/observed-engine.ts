@@ -95,6 +95,10 @@ class ObservedEngine implements SessionEngine {
     )
   }
 
+  countExpired(limit: number): AsyncIterable<number> | undefined {
+    return this.#engine.countExpired(limit)
+  }
+
   entries(onUnreadable?: (key: string) => void): AsyncIterable<SessionEntry> {
     return this.#engine.entries(onUnreadable)
   }

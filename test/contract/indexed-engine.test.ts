@@ -32,5 +32,5 @@ describeSessionEngine(
       [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose](),
     }
   },
-  { isServerSide: true, isSigned: false, tellsExpired: false },
+  { isServerSide: true, isSigned: false, tellsExpired: false, countsExpired: false },
 )

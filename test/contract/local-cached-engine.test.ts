@@ -163,7 +163,14 @@ function withCache(openDatabase: (world: EngineWorld) => Promise<TellingStore>) 
 }
 
 const traits = { isServerSide: true, isSigned: true, tellsExpired: true }
-const redisTraits = { isServerSide: true, isSigned: false, tellsExpired: false, sweeps: false, toleranceMs: 10_000 }
+const redisTraits = {
+  isServerSide: true,
+  isSigned: false,
+  tellsExpired: false,
+  sweeps: false,
+  countsExpired: false,
+  toleranceMs: 10_000,
+}
 
 describeSessionEngine('db on SQLite, kept in the process', locallyCached(openSqlite), traits)
 

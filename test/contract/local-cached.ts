@@ -124,6 +124,7 @@ function settled(engine: SessionEngine, settle: () => Promise<void>): SessionEng
     delete: (key) => then(engine.delete(key)),
     entries: (onUnreadable) => engine.entries(onUnreadable),
     clearExpired: (limit) => then(engine.clearExpired(limit)),
+    countExpired: (limit) => engine.countExpired(limit),
     ping: () => engine.ping(),
     [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
   }

@@ -41,7 +41,15 @@ describeSessionEngine(
       async [Symbol.asyncDispose]() {},
     }
   },
-  { isServerSide: true, isSigned: false, tellsExpired: false, tellsEnd: false, lists: false, sweeps: false },
+  {
+    isServerSide: true,
+    isSigned: false,
+    tellsExpired: false,
+    tellsEnd: false,
+    lists: false,
+    sweeps: false,
+    countsExpired: false,
+  },
   { skip: memcached.skip },
 )
 

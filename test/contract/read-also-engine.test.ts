@@ -98,7 +98,7 @@ async function openSqlite({ codec, expiryRules, clock, newKey }: EngineWorld): P
   }
 }
 
-const inMemory = { isServerSide: true, isSigned: false, tellsExpired: false }
+const inMemory = { isServerSide: true, isSigned: false, tellsExpired: false, countsExpired: false }
 const inSqlite = { isServerSide: true, isSigned: true, tellsExpired: true }
 const memory = { open: openMemory }
 

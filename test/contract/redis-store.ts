@@ -64,6 +64,13 @@ export function describeRedisEngine(name: string, start: () => Promise<RedisUnde
       },
     }
   }
-  const traits = { isServerSide: true, isSigned: false, tellsExpired: false, sweeps: false, toleranceMs: 10_000 }
+  const traits = {
+    isServerSide: true,
+    isSigned: false,
+    tellsExpired: false,
+    sweeps: false,
+    countsExpired: false,
+    toleranceMs: 10_000,
+  }
   describeSessionEngine(name, open, traits, { skip })
 }

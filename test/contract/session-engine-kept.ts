@@ -9,6 +9,7 @@ import {
   assertData,
   assertEnd,
   assertListed,
+  countExpired,
   type EngineTraits,
   EngineWorld,
   increment,
@@ -154,6 +155,7 @@ export function describeKeptSessions(prepare: Prepare, traits: EngineTraits): vo
   })
 
   if (traits.sweeps !== false) describeSweeping(prepare)
+  describeCount(prepare, traits)
   if (traits.lists !== false) describeListing(prepare, traits)
 
   test('is not disturbed when another engine on the store closes', async () => {
@@ -177,6 +179,7 @@ export function describeKeptSessions(prepare: Prepare, traits: EngineTraits): vo
       if (reason !== undefined) assert.equal(loaded.reason, reason)
       assert.deepEqual(await engine.transition(key, unexpected), { kind: 'gone', reason: loaded.reason })
       assert.equal(await engine.delete(key), false)
+      assert.equal(await countExpired(engine), traits.countsExpired === false ? undefined : 0)
       assert.equal(await engine.clearExpired(100), 0)
       await assertListed(fixture, [])
       assert.equal(await store.peek(key), planted)
@@ -216,6 +219,37 @@ function describeSweeping(prepare: Prepare): void {
       counts.reduce((sum, count) => sum + count),
       20,
     )
+  })
+}
+
+/** What can be said of expired sessions before somebody clears them. */
+function describeCount(prepare: Prepare, { countsExpired = true }: EngineTraits): void {
+  if (!countsExpired) {
+    test('says that nothing waits to be cleared, as the store forgets by itself', async () => {
+      await using fixture = await prepare()
+      await fixture.engine.create(sessionOf('{"_session_expiry":10}'))
+      await fixture.world.advance(11)
+      assert.equal(await countExpired(fixture.engine), undefined)
+    })
+    return
+  }
+
+  test('counts what waits to be cleared, as far as it is asked to, and none that lives', async () => {
+    await using fixture = await prepare()
+    const { engine, other, world } = fixture
+    const alive = await engine.create(sessionOf('{"a":1}'))
+    assert.equal(await countExpired(engine), 0)
+    for (let i = 0; i < 19; i++) await (i % 2 ? engine : other).create(sessionOf('{"_session_expiry":10}'))
+    await world.advance(9)
+    assert.equal(await countExpired(engine), 0, 'they are not over yet')
+    await world.advance(1)
+    assert.deepEqual([await countExpired(engine), await countExpired(other)], [19, 19])
+    for (const limit of [1, 18, 19, 20]) assert.equal(await countExpired(engine, limit), Math.min(limit, 19))
+    assert.equal(await engine.clearExpired(7), 7)
+    assert.deepEqual([await countExpired(engine), await countExpired(other)], [12, 12])
+    assert.equal(await engine.clearExpired(100), 12)
+    assert.equal(await countExpired(engine), 0)
+    assertData(await engine.load(alive), sessionOf('{"a":1}'))
   })
 }
 

@@ -48,6 +48,8 @@ export interface EngineTraits {
   readonly lists?: boolean
   /** False: the store drops what is over by itself, and nothing is left to clear. Default true. */
   readonly sweeps?: boolean
+  /** False: nothing waits to be cleared that anybody would have to know of, as in a cache. Default true. */
+  readonly countsExpired?: boolean
   /** By how much a session's end may differ from the world's clock, where a server counts by its own. Default 0. */
   readonly toleranceMs?: number
   /** False: the store does not tell when a session ends (memcached). Default true. */
@@ -98,6 +100,15 @@ export function assertEnd(traits: EngineTraits, actual: EpochMs | undefined, exp
   if (traits.tellsEnd === false && actual === undefined) return
   assert.ok(actual !== undefined)
   assert.ok(Math.abs(actual - expected) <= (traits.toleranceMs ?? 0), `ends at ${actual} instead of ${expected}`)
+}
+
+/** What waits to be cleared, as the engine adds it up; undefined where the store forgets by itself. */
+export async function countExpired(engine: SessionEngine, limit = 1_000_000): Promise<number | undefined> {
+  const parts = engine.countExpired(limit)
+  if (parts === undefined) return undefined
+  let count = 0
+  for await (const part of parts) count += part
+  return count
 }
 
 /** A decision that must not be asked for. */

@@ -79,7 +79,7 @@ describeSessionEngine(
       [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose](),
     }
   },
-  { isServerSide: true, isSigned: false, tellsExpired: false },
+  { isServerSide: true, isSigned: false, tellsExpired: false, countsExpired: false },
 )
 
 describeSessionEngine(

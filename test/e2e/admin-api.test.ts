@@ -210,8 +210,9 @@ describe('the rest', () => {
     )
     await stage.logIn(1)
     const store = (await stage.ask('/api/store?count=true')).body
-    assert.deepEqual([store.engine, store.up, store.sessions], ['db', true, 1])
-    assert.equal((await stage.ask('/api/store')).body.sessions, null)
+    assert.deepEqual([store.engine, store.up, store.sessions, store.expired], ['db', true, 1, 0])
+    const { sessions, expired } = (await stage.ask('/api/store')).body
+    assert.deepEqual([sessions, expired], [null, null])
     assert.deepEqual((await stage.ask('/api/store/clear-expired', { body: {} })).body, { cleared: 0 })
     const document = (await stage.ask('/api/openapi.json')).body
     assert.deepEqual(

@@ -46,7 +46,11 @@ test('what the gateway is and has is shown, as a table and as its JSON', async (
     ['status', '/api/overview', /^ready +yes\n {2}store:db +up\n[\s\S]*\nlistens on +127\.0\.0\.1:\d+\n/],
     ['routes', '/api/routes', /^ROUTE .*\nlogin .*\nops .* session\.userInfo\.role == "ops" .*\napp .*\n$/],
     ['upstreams', '/api/upstreams', /^UPSTREAM .*\napp +127\.0\.0\.1:\d+ +up .*\n +127\.0\.0\.1:9 +up .*\n$/],
-    ['store --count', '/api/store', /^engine +db\nstate +up, answered in \d+\.\d ms\n[\s\S]*\nsessions +1\n/],
+    [
+      'store --count',
+      '/api/store',
+      /^engine +db\nstate +up, answered in \d+\.\d ms\n[\s\S]*\nsessions +1\nexpired +0\n/,
+    ],
     ['store clear-expired', '/api/store/clear-expired', /^0 expired sessions cleared\n$/],
     [
       'keys list',

@@ -211,7 +211,7 @@ describe('the operator’s page', { skip: chromium.skip }, () => {
     assert.equal(await isDrained(), false)
     await page.getByRole('link', { name: 'Store' }).click()
     await page.getByRole('button', { name: 'Count sessions' }).click()
-    await seen(page, '1 session.')
+    await seen(page, '1 session; 0 expired sessions not deleted yet.')
     await page.getByRole('button', { name: 'Clear expired' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Clear' }).click()
     await seen(page, '0 expired sessions deleted.')

@@ -40,6 +40,10 @@ class LazyTable implements SessionTable {
     return await (await this.#table()).deleteExpired(limit)
   }
 
+  async countExpired(limit: number): Promise<number> {
+    return await (await this.#table()).countExpired(limit)
+  }
+
   async ping(): Promise<void> {
     await (await this.#table()).ping()
   }

@@ -62,5 +62,11 @@ export const statements = {
       'DELETE FROM django_session WHERE session_key = ANY (ARRAY(SELECT session_key FROM django_session ' +
       'WHERE expire_date <= $1::timestamptz ORDER BY expire_date LIMIT $2 FOR UPDATE SKIP LOCKED))',
   },
+  /** By the same index, and no further than `$2`. Not prepared either. */
+  countExpired: {
+    text:
+      'SELECT count(*)::int AS count FROM ' +
+      '(SELECT 1 FROM django_session WHERE expire_date <= $1::timestamptz LIMIT $2) AS expired',
+  },
   ping: { name: 'sessiongate_ping', text: 'SELECT 1 FROM django_session LIMIT 1' },
 } as const satisfies Record<string, PostgresStatement>

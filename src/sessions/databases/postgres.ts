@@ -125,6 +125,11 @@ class PostgresSessionTable implements SessionTable {
     return (await this.#batch(statements.deleteExpired, [this.#now(), limit])).rowCount ?? 0
   }
 
+  async countExpired(limit: number): Promise<number> {
+    const { rows } = await this.#batch<{ count: number }>(statements.countExpired, [this.#now(), limit])
+    return rows[0]?.count ?? 0
+  }
+
   async ping(): Promise<void> {
     await this.#call((call) => this.#read(call, statements.ping, []))
   }

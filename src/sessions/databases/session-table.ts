@@ -53,6 +53,8 @@ export interface SessionTable extends AsyncDisposable {
   rows(): AsyncIterable<ListedRow>
   /** Deletes at most `limit` expired rows in one statement and returns how many. */
   deleteExpired(limit: number): Promise<number>
+  /** How many expired rows there are; `limit` if there are more. */
+  countExpired(limit: number): Promise<number>
   /** Resolves when the table can be read. */
   ping(): Promise<void>
 }

@@ -31,6 +31,10 @@ export const DELETE_EXPIRED_SQL =
   'DELETE FROM django_session WHERE session_key IN ' +
   '(SELECT session_key FROM django_session WHERE expire_date <= ? LIMIT ?)'
 
+/** By the same index alone, and no further than the limit: a million takes about 0.1 s. */
+export const COUNT_EXPIRED_SQL =
+  'SELECT count(*) AS count FROM (SELECT 1 FROM django_session WHERE expire_date <= ? LIMIT ?)'
+
 /** One row's columns; text is left out when it is none or too long, before it is copied out of the database. */
 const ROW_COLUMNS =
   `CASE WHEN typeof(session_data) = 'text' AND octet_length(session_data) <= ${MAX_STORED_TEXT_BYTES} ` +
@@ -126,6 +130,10 @@ class SqliteSessionTable implements SessionTable {
       if (deleted > 0) this.#options.watcher?.swept()
       return deleted
     })
+  }
+
+  countExpired(limit: number): Promise<number> {
+    return this.#reading(() => Number(this.#connection.statements.countExpired.get(this.#now(), limit)?.count))
   }
 
   /** Also notices that the file was replaced (a restored backup): the old one would take writes that nobody reads. */
@@ -227,6 +235,7 @@ interface Statements {
   readonly delete: StatementSync
   readonly page: StatementSync
   readonly deleteExpired: StatementSync
+  readonly countExpired: StatementSync
   readonly ping: StatementSync
 }
 
@@ -246,6 +255,7 @@ function prepareStatements(database: DatabaseSync): Statements {
         'WHERE rowid > ? AND expire_date > ? ORDER BY rowid LIMIT ?',
     ),
     deleteExpired: database.prepare(DELETE_EXPIRED_SQL),
+    countExpired: database.prepare(COUNT_EXPIRED_SQL),
     ping: database.prepare('SELECT 1 FROM django_session LIMIT 1'),
   }
 }

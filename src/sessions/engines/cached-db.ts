@@ -170,6 +170,10 @@ class CachedDbSessions implements SessionEngine {
     return this.#db.clearExpired(limit)
   }
 
+  countExpired(limit: number): AsyncIterable<number> | undefined {
+    return this.#db.countExpired(limit)
+  }
+
   /** Asks the database only: without the cache everything still works. */
   ping(): Promise<void> {
     return this.#db.ping()

@@ -31,7 +31,7 @@ const MAX_ROW_KEY_LENGTH = 40
 /**
  * Django's `db` engine on one `django_session` table. Stricter than Django: the whole of a change is one transaction,
  * and a row whose signature fails is an unknown key instead of an empty session that the next write overwrites.
- * Only `clearExpired` goes by the date alone, as Django's does: what a row holds does not matter once it is over.
+ * Only `clearExpired` and its count go by the date alone, as Django's does: what a row holds does not matter once it is over.
  */
 export function createDbSessions(table: SessionTable, options: DbSessionsOptions): SessionEngine {
   return new DbSessions(table, options)
@@ -89,6 +89,10 @@ class DbSessions implements SessionEngine {
 
   clearExpired(limit: number): Promise<number> {
     return this.#table.deleteExpired(limit)
+  }
+
+  async *countExpired(limit: number): AsyncIterable<number> {
+    yield await this.#table.countExpired(limit)
   }
 
   ping(): Promise<void> {

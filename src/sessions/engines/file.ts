@@ -148,6 +148,22 @@ class FileSessions implements SessionEngine {
     return await guard(() => this.#sweeps('sweep', () => this.#clearBatch(limit)))
   }
 
+  /** Looks at each file, as clearing does; a listing of its own, so that no sweep loses its place. */
+  async *countExpired(limit: number): AsyncIterable<number> {
+    const listing = await guard(() => this.#folder.list())
+    try {
+      for (let left = limit; left > 0; ) {
+        const names = await guard(() => readNames(listing, Math.min(SWEPT_AT_ONCE, left)))
+        if (names.length === 0) return
+        const part = (await guard(() => Promise.all(names.map((name) => this.#isExpired(name))))).filter(Boolean).length
+        left -= part
+        yield part
+      }
+    } finally {
+      await listing.close()
+    }
+  }
+
   async ping(): Promise<void> {
     try {
       await this.#folder.check()
@@ -272,6 +288,11 @@ class FileSessions implements SessionEngine {
       key,
       async () => isExpired(await this.#load(key)) && (await this.#folder.removeExpired(key)),
     )
+  }
+
+  async #isExpired(name: string): Promise<boolean> {
+    const parsed = this.#folder.parseName(name)
+    return parsed?.kind === 'session' && isExpired(await this.#load(parsed.key))
   }
 
   async #endSweep(): Promise<void> {

@@ -158,6 +158,13 @@ class ReadAlsoEngine implements SessionEngine {
     return count < limit ? count + (await this.#also.clearExpired(limit - count)) : count
   }
 
+  /** Of both; of one where the other forgets by itself. */
+  countExpired(limit: number): AsyncIterable<number> | undefined {
+    const main = this.#main.countExpired(limit)
+    const also = this.#also.countExpired(limit)
+    return main && also ? atMost(limit, [main, also]) : (main ?? also)
+  }
+
   async ping(): Promise<void> {
     await this.#main.ping()
   }
@@ -244,5 +251,17 @@ class ReadAlsoEngine implements SessionEngine {
     // A mover may have put his placeholder meanwhile. Nobody can confirm it any more.
     if (result.kind === 'deleted' || (result.kind === 'stored' && result.key !== key)) await this.#to.delete(key)
     return result
+  }
+}
+
+/** The parts of all counts, one after the other, as long as they stay within `limit` together. */
+async function* atMost(limit: number, counts: readonly AsyncIterable<number>[]): AsyncIterable<number> {
+  let left = limit
+  for (const count of counts) {
+    for await (const part of count) {
+      yield Math.min(part, left)
+      left -= part
+      if (left <= 0) return
+    }
   }
 }

@@ -77,6 +77,7 @@ export function createSignedCookieSessions(options: SignedCookieSessionsOptions)
     delete: async (key) => read(key).found,
     async *entries() {},
     clearExpired: async () => 0,
+    countExpired: () => undefined,
     ping: async () => {},
     async [Symbol.asyncDispose]() {},
   }

@@ -39,7 +39,7 @@ function withFile(file: Record<string, unknown>) {
   return { ...configuration, file: { ...configuration.file, ...file } }
 }
 
-const store = { engine: 'db', up: true, latency_seconds: 0.00125, local_cache: 'on', sessions: null }
+const store = { engine: 'db', up: true, latency_seconds: 0.00125, local_cache: 'on', sessions: null, expired: null }
 
 interface Case {
   readonly args: readonly string[]
@@ -140,8 +140,9 @@ const cases: readonly Case[] = [
   },
   {
     args: ['store', '--count'],
-    answers: { 'GET /api/store?count=true': { ...store, sessions: 12_345, expired: 7 } },
-    shown: /^engine +db\nstate +up, answered in 1\.3 ms\nkept in the process +on\nsessions +12,345\nexpired +7\n$/,
+    answers: { 'GET /api/store?count=true': { ...store, sessions: 12_345, expired: 4321, age: 7 } },
+    shown:
+      /^engine +db\nstate +up, answered in 1\.3 ms\nkept in the process +on\nsessions +12,345\nexpired +4,321\nage +7\n$/,
   },
   {
     args: ['store', 'show'],

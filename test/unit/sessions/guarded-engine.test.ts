@@ -52,6 +52,10 @@ function fakeEngine(world: World): SessionEngine {
       }
     },
     clearExpired: () => call('clearExpired', 3),
+    async *countExpired() {
+      yield await call('countExpired', 1)
+      yield await call('countExpired', 2)
+    },
     ping: () => call('ping', undefined),
     async [Symbol.asyncDispose]() {
       await world.behave('dispose')
@@ -85,6 +89,7 @@ const operations: readonly Operation[] = [
   ['transition', (engine) => engine.transition('k', keep), TIMEOUT_MS],
   ['delete', (engine) => engine.delete('k'), TIMEOUT_MS],
   ['clearExpired', (engine) => engine.clearExpired(10), 30_000],
+  ['countExpired', (engine) => Array.fromAsync(engine.countExpired(10) ?? []), 30_000],
   ['entries', (engine) => Array.fromAsync(engine.entries()), 30_000],
   ['ping', (engine) => engine.ping(), TIMEOUT_MS],
 ]

@@ -167,6 +167,7 @@ class LateWorld {
       delete: absent,
       async *entries() {},
       clearExpired: absent,
+      countExpired: () => undefined,
       ping: absent,
       async [Symbol.asyncDispose]() {},
     }

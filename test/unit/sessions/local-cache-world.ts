@@ -112,6 +112,7 @@ export class LocalCacheWorld {
       },
       async *entries() {},
       clearExpired: async () => 0,
+      countExpired: () => undefined,
       ping: async () => {},
       [Symbol.asyncDispose]: async () => void this.closed.push('engine'),
     }

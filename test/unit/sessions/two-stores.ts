@@ -65,6 +65,7 @@ export class PlainStore {
     const transition = (key: string, decide: (now: SessionData) => Transition) =>
       run('transition', () => this.#change(key, decide), key)
     const list = () => [...this.rows]
+    const count = (limit: number) => this.#over(limit).length
     const read = (key: string) => this.#read(key)
     return {
       name: 'db',
@@ -91,6 +92,9 @@ export class PlainStore {
         }
       },
       clearExpired: (limit) => run('clearExpired', () => this.#clear(limit)),
+      async *countExpired(limit): AsyncIterable<number> {
+        yield await run('countExpired', () => count(limit))
+      },
       ping: () => run('ping', () => undefined),
       async [Symbol.asyncDispose]() {},
     }
@@ -122,9 +126,13 @@ export class PlainStore {
   }
 
   #clear(limit: number): number {
-    const over = [...this.rows].filter(([, { expiresAt }]) => expiresAt <= this.#clock()).slice(0, limit)
+    const over = this.#over(limit)
     for (const [key] of over) this.rows.delete(key)
     return over.length
+  }
+
+  #over(limit: number) {
+    return [...this.rows].filter(([, { expiresAt }]) => expiresAt <= this.#clock()).slice(0, limit)
   }
 }
 

@@ -5,7 +5,14 @@ import { createSignedCookieCodec } from '../../../../src/django/session-data.ts'
 import type { Transition } from '../../../../src/sessions/engine.ts'
 import { createReadAlsoEngine } from '../../../../src/sessions/engines/read-also.ts'
 import { createSignedCookieSessions } from '../../../../src/sessions/engines/signed-cookies.ts'
-import { assertData, increment, listKeys, sessionOf, unexpected } from '../../../contract/session-engine-world.ts'
+import {
+  assertData,
+  countExpired,
+  increment,
+  listKeys,
+  sessionOf,
+  unexpected,
+} from '../../../contract/session-engine-world.ts'
 import { atOnce, KEY, loaded, TwoStores } from '../two-stores.ts'
 
 const cycle = (data: SessionData): Transition => ({ kind: 'cycle', data })
@@ -170,12 +177,14 @@ describe('the two as one', () => {
     assert.deepEqual(await listKeys(engine), ['movedalready', made, KEY].toSorted())
   })
 
-  test('clears what is over in both, no more than it was asked to', async () => {
+  test('counts and clears what is over in both, no more than it was asked to', async () => {
     const world = new TwoStores()
     for (const [i, store] of [world.new, world.new, world.old, world.old, world.old].entries()) {
       store.put(`overalready${i}`, '{}', world.now)
     }
     const engine = world.connect(atOnce)
+    const waiting = [await countExpired(engine), await countExpired(engine, 4), await countExpired(engine, 1)]
+    assert.deepEqual(waiting, [5, 4, 1])
     const counts = [await engine.clearExpired(2), await engine.clearExpired(2), await engine.clearExpired(2)]
     assert.deepEqual(counts, [2, 2, 1])
     assert.equal(await loaded(engine), '{"n":0}')

@@ -102,5 +102,6 @@ describe('the signed_cookies engine', () => {
     assert.ok((await engine.load(DJANGO_COOKIE)).found)
     assert.deepEqual(await listKeys(engine), [])
     assert.equal(await engine.clearExpired(10), 0)
+    assert.equal(engine.countExpired(10), undefined)
   })
 })

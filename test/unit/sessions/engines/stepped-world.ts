@@ -225,6 +225,7 @@ export class SteppedWorld {
       delete: async () => (await transition(KEY, () => ({ kind: 'delete' }))).kind === 'deleted',
       async *entries() {},
       clearExpired: async () => 0,
+      countExpired: () => undefined,
       ping: async () => {},
       async [Symbol.asyncDispose]() {},
     }
