@@ -12,6 +12,7 @@ import {
   visit,
   type YAMLMap,
 } from 'yaml'
+import { createRandom } from '../support/random.ts'
 
 /** Where a mistake was put: a value, or the key of a pair. */
 export type Spot = Node | Pair
@@ -24,7 +25,7 @@ export class Draft {
 
   constructor(text: string, seed: number) {
     this.#document = parseDocument(text)
-    this.#random = mulberry32(seed)
+    this.#random = createRandom(seed).fraction
   }
 
   /** One of the items; undefined if there are none. */
@@ -173,15 +174,4 @@ function follow(node: unknown, [step, ...rest]: Way): Node | undefined {
   const item = (isMap(node) || isSeq(node)) && step !== 'key' ? node.items[step] : undefined
   if (!isPair(item)) return follow(item, rest)
   return rest[0] === 'key' ? (item.key as Node) : follow(item.value, rest)
-}
-
-/** Small numbers that look random and are the same for the same seed. */
-function mulberry32(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }

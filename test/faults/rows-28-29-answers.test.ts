@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { until, within } from '../support/deadline.ts'
 import { type EvilUpstream, startEvil } from '../support/evil-upstream.ts'
+import { createRandom } from '../support/random.ts'
 import { answerOf, byPath, type FaultGate, openGate, pause, times } from './stage.ts'
 
 const MIB = 1024 * 1024
@@ -100,21 +101,10 @@ function mutant(command: string, random: () => number): Buffer {
   return Buffer.concat([Buffer.from(bytes), Buffer.from('body')])
 }
 
-/** Numbers from 0 to 1 that a seed decides (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 describe('row 28: an upstream whose head is damaged by chance', () => {
   test('row 28: what is refused has changed nothing, what is passed on holds no command, and the next has its own answer', async (t) => {
     const seed = Number(process.env.SESSIONGATE_SEED ?? Date.now() % 1_000_000)
-    const random = randomFrom(seed)
+    const random = createRandom(seed).fraction
     let round = 0
     const mutants: Buffer[] = []
     await using upstream = await startEvil(

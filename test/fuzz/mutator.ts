@@ -1,15 +1,12 @@
+import { createRandom as createDraws } from '../support/random.ts'
+
 /** A whole number from 0 up to, not including, `below`. */
 export type Random = (below: number) => number
 
-/** mulberry32: the same numbers for the same seed, everywhere. */
+/** The same numbers for the same seed, everywhere. By the rest of a division, so that a seed that was noted stays good. */
 export function createRandom(seed: number): Random {
-  let state = seed >>> 0
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
+  const { bits } = createDraws(seed)
+  return (below) => bits() % below
 }
 
 /** Bytes at which readers turn: ends of lines and texts, delimiters, the ends of alphabets and of number types. */
