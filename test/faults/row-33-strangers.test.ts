@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { startEvil } from '../support/evil-upstream.ts'
-import { byPath, openGate, openTlsGate, times } from './stage.ts'
+import { byPath, type FaultGate, openGate, openTlsGate, times } from './stage.ts'
 
 /** The first bytes of TLS 1.3's client hello, and others that are not what this port is for. */
 const strangers: [why: string, bytes: Buffer][] = [
@@ -21,10 +21,7 @@ describe('row 33: a client that does not speak HTTP', () => {
     const before = gate.openFiles()
     const startedMs = performance.now()
     const asked = await everyStranger(async (why, bytes) => {
-      await using client = await gate.connect()
-      await client.send(bytes).catch(() => undefined)
-      client.end()
-      const said = (await client.rest()).toString('latin1')
+      const said = await answerTo(gate, bytes)
       assert.match(said, /^(HTTP\/1\.1 4\d\d |$)/, `${why}: ${bytes.toString('hex')}`)
     })
     await gate.assertServes()
@@ -42,11 +39,8 @@ describe('row 33: a client that does not speak HTTP', () => {
     const before = gate.openFiles()
     const startedMs = performance.now()
     const asked = await everyStranger(async (why, bytes) => {
-      await using client = await gate.connect()
-      await client.send(bytes).catch(() => undefined)
-      client.end()
       // An alert of TLS, or the words for those who speak plain HTTP.
-      const said = (await client.rest()).toString('latin1')
+      const said = await answerTo(gate, bytes)
       const isAlert = said.startsWith(TLS_ALERT)
       assert.ok(isAlert || /^(HTTP\/1\.1 400 |$)/.test(said), `${why}: ${bytes.toString('hex')}: ${said}`)
     })
@@ -65,6 +59,14 @@ describe('row 33: a client that does not speak HTTP', () => {
 
 /** The first bytes of an alert. */
 const TLS_ALERT = '\x15\x03'
+
+/** All that the gateway says to these bytes on a connection of their own, until it ends. */
+async function answerTo(gate: FaultGate, bytes: Buffer): Promise<string> {
+  await using client = await gate.connect()
+  await client.send(bytes).catch(() => undefined)
+  client.end()
+  return (await client.rest()).toString('latin1')
+}
 
 /** Plays all strangers, some at a time; how many they were. */
 async function everyStranger(play: (why: string, bytes: Buffer) => Promise<void>): Promise<number> {

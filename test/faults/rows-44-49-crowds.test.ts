@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { Agent, request } from 'node:http'
-import { text } from 'node:stream/consumers'
+import { Agent } from 'node:http'
 import { describe, test } from 'node:test'
 import { within } from '../support/deadline.ts'
 import { startApp } from '../support/echo-upstream.ts'
 import { connectRaw, type RawClient } from '../support/raw-client.ts'
-import { openGate, pause, times } from './stage.ts'
+import { ask, openGate, pause, times } from './stage.ts'
 
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
 
@@ -59,14 +58,6 @@ async function servedAgain(port: number): Promise<void> {
     if (answer?.body.toString() === '/after') return
     await pause(50)
   }
-}
-
-async function ask(agent: Agent, port: number, path: string): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
-  request({ agent, port, path, host: '127.0.0.1' }, (response) => resolve(text(response)))
-    .on('error', reject)
-    .end()
-  return await promise
 }
 
 describe('row 49: more than it can do', () => {

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { Agent, request } from 'node:http'
-import { text } from 'node:stream/consumers'
+import { Agent } from 'node:http'
 import { describe, type TestContext, test } from 'node:test'
 import { within } from '../support/deadline.ts'
 import { startApp } from '../support/echo-upstream.ts'
 import { type EvilConnection, startEvil } from '../support/evil-upstream.ts'
 import type { RawClient } from '../support/raw-client.ts'
 import { handshake, hello, maskedHello, switching } from '../support/websocket-gate.ts'
-import { answerOf, type FaultGate, type Memory, openGate, pause, times } from './stage.ts'
+import { answerOf, ask, type FaultGate, type Memory, openGate, pause, times } from './stage.ts'
 
 /** What a young process grows by on its own: compiled code, and garbage that nobody has collected yet. */
 const NOISE_KIB = 24 * 1024
@@ -32,14 +31,6 @@ function costOf(t: TestContext, what: string, { before, after, count }: Costs): 
       `(${Math.max(0, resident).toFixed(1)} without what a young process grows by)`,
   )
   return resident
-}
-
-async function ask(agent: Agent, port: number, path: string): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
-  request({ agent, port, path, host: '127.0.0.1' }, (response) => resolve(text(response)))
-    .on('error', reject)
-    .end()
-  return await promise
 }
 
 /** In waves: a listener's queue holds 511, and nobody connects faster than that is emptied. */

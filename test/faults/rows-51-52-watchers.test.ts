@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { Agent, request } from 'node:http'
+import { Agent } from 'node:http'
 import { connect } from 'node:net'
-import { text } from 'node:stream/consumers'
 import { describe, test } from 'node:test'
 import { until, within } from '../support/deadline.ts'
 import { startApp } from '../support/echo-upstream.ts'
-import { type FaultGate, openGate, pause, times } from './stage.ts'
+import { ask, type FaultGate, openGate, pause, times } from './stage.ts'
 
 /** What a young process grows by on its own, and the lines that may wait. */
 const NOISE_KIB = 64 * 1024
@@ -19,12 +18,8 @@ function startParrot() {
 }
 
 /** Throws unless the answer is the path. */
-async function ask(agent: Agent, port: number, path: string): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
-  request({ agent, port, path, host: '127.0.0.1' }, (response) => resolve(text(response)))
-    .on('error', reject)
-    .end()
-  assert.equal(await promise, path)
+async function askParrot(agent: Agent, port: number, path: string): Promise<void> {
+  assert.equal(await ask(agent, port, path), path)
 }
 
 const dropped = (gate: FaultGate): Promise<number> => gate.metric('sessiongate_log_lines_dropped_total')
@@ -34,7 +29,7 @@ async function askUntilDropped(gate: FaultGate, agent: Agent, lines: number): Pr
   let asked = 0
   while ((await dropped(gate)) < lines) {
     const paths = Array.from({ length: 100 }, (_, i) => `/${'p'.repeat(4000)}/${asked + i}`)
-    await Promise.all(paths.map((path) => ask(agent, gate.gateway.port, path)))
+    await Promise.all(paths.map((path) => askParrot(agent, gate.gateway.port, path)))
     asked += paths.length
     assert.ok(asked < 100_000, 'lines are kept without end')
   }
@@ -47,7 +42,7 @@ describe('row 51: the log has a reader that does not read', () => {
     await using gate = await openGate(app.origin, patient)
     const { gateway } = gate
     const agent = new Agent({ keepAlive: true, maxSockets: 10 })
-    for (let i = 0; i < 200; i++) await ask(agent, gateway.port, `/warm/${i}`)
+    for (let i = 0; i < 200; i++) await askParrot(agent, gateway.port, `/warm/${i}`)
     const residentKib = gate.residentKib()
     gateway.process.stdout?.pause()
     const asked = 200 + (await askUntilDropped(gate, agent, times({ usual: 500, whole: 50_000 })))
@@ -59,7 +54,7 @@ describe('row 51: the log has a reader that does not read', () => {
     const lines = (): number => gateway.log.filter(({ msg }) => msg === 'request').length
     // What comes after is told again.
     await until('what waited is there', () => lines() > 200)
-    await ask(agent, gateway.port, '/afterwards')
+    await askParrot(agent, gateway.port, '/afterwards')
     await gateway.logged('a line after it', (line) => line['url.path'] === '/afterwards')
     const lost = await dropped(gate)
     t.diagnostic(`${asked + 1} requests, ${lines()} lines, ${lost} dropped, ${Math.round(grownKib / 1024)} MiB more`)
@@ -87,7 +82,7 @@ describe('row 51: the log has a reader that does not read', () => {
     await using gate = await openGate(app.origin, patient)
     const agent = new Agent({ keepAlive: true, maxSockets: 10 })
     gate.gateway.process.stdout?.destroy()
-    for (let i = 0; i < 200; i++) await ask(agent, gate.gateway.port, `/alone/${i}`)
+    for (let i = 0; i < 200; i++) await askParrot(agent, gate.gateway.port, `/alone/${i}`)
     await gate.assertServes()
     assert.ok((await dropped(gate)) > 100)
     agent.destroy()
@@ -135,7 +130,7 @@ describe('row 52: the metrics are scraped by ten at once, slowly', () => {
       const running: Promise<void>[] = []
       while (performance.now() < endMs) {
         const startedMs = performance.now()
-        running.push(ask(agent, port, `/${next++}`).then(() => void into.push(performance.now() - startedMs)))
+        running.push(askParrot(agent, port, `/${next++}`).then(() => void into.push(performance.now() - startedMs)))
         await pause(5)
       }
       await Promise.all(running)
@@ -162,7 +157,7 @@ describe('row 52: the metrics are scraped by ten at once, slowly', () => {
     await using gate = await openGate(app.origin, patient)
     const { port, operatorUrl } = gate.gateway
     const agent = new Agent({ keepAlive: true })
-    for (let i = 0; i < 200; i++) await ask(agent, port, `/${i}`)
+    for (let i = 0; i < 200; i++) await askParrot(agent, port, `/${i}`)
     const [openFiles, residentKib] = [gate.openFiles(), gate.residentKib()]
     const count = times({ usual: 100, whole: 600 })
     const scrapers = Array.from({ length: SCRAPERS }, () => {
@@ -173,7 +168,7 @@ describe('row 52: the metrics are scraped by ten at once, slowly', () => {
       return socket
     })
     await until('they are there', () => gate.openFiles() >= openFiles + SCRAPERS)
-    for (let i = 0; i < 100; i++) await ask(agent, port, `/${i}`)
+    for (let i = 0; i < 100; i++) await askParrot(agent, port, `/${i}`)
     assert.equal((await fetch(`${operatorUrl}/metrics`)).status, 200)
     assert.equal((await fetch(`${operatorUrl}/livez`)).status, 200)
     const grownKib = gate.residentKib() - residentKib

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { type Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { type AppHandler, startApp } from '../support/app.ts'
 import { openAuthority } from '../support/certificates.ts'
@@ -194,6 +196,15 @@ export function numberOf(head: string): number {
 /** A whole answer. */
 export function answerOf(body: string, lines = ''): string {
   return `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n${lines}\r\n${body}`
+}
+
+/** The body of the answer to one request on the agent's connections, whatever its status. */
+export async function ask(agent: Agent, port: number, path: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  request({ agent, port, path, host: '127.0.0.1' }, (response) => resolve(text(response)))
+    .on('error', reject)
+    .end()
+  return await promise
 }
 
 export function pause(durationMs: number): Promise<void> {
