@@ -6,8 +6,8 @@ import { until } from '../support/deadline.ts'
 import { startApp } from '../support/echo-upstream.ts'
 import { startGateway } from '../support/gateway.ts'
 import { findFreePort } from '../support/postgres.ts'
-import { type Probes, startProbes } from '../support/probes.ts'
 import { configFile, putConfig, reloadBy } from '../support/reloads.ts'
+import { type ProbeAnswer, startSteadyProbe } from '../support/steady-probe.ts'
 import { times } from './stage.ts'
 
 /** What a configuration adds to a request and to its answer must be of the same one, and so must be whom it lets in. */
@@ -54,16 +54,32 @@ async function openStage(more = '') {
 }
 
 /** Whole answers by one configuration: app, header up, header down, and who was let in. */
-function judge({ status, headers, body, path }: Probes['answers'][number]): string {
+function judge({ status, headers, body, path }: ProbeAnswer): string {
   if (path === '/') {
-    const told = [headers.get('x-mark'), headers.get('x-app'), body]
+    const told = [headers['x-mark'], headers['x-app'], body]
     return status === 200 && told.every((mark) => mark === told[0]) ? `by ${told[0]}` : `a mixture: ${status} ${told}`
   }
   // Closed in one, open in the other.
   const own = path.slice('/only-'.length)
   if (status === 401) return 'refused'
-  const told = [headers.get('x-mark'), headers.get('x-app'), body]
+  const told = [headers['x-mark'], headers['x-app'], body]
   return status === 200 && told.every((mark) => mark === own) ? 'let in' : `a mixture: ${status} ${told}`
+}
+
+/** Asks steadily until `stop`, which counts the answers by what is made of them, and what failed as `failed: WHY`. */
+function startProbes(url: string, options: { readonly paths: readonly string[]; readonly perSecond: number }) {
+  const kinds: Record<string, number> = {}
+  const note = (kind: string): void => {
+    kinds[kind] = (kinds[kind] ?? 0) + 1
+  }
+  const probe = startSteadyProbe({ url, ...options, flawOf: (answer) => void note(judge(answer)) })
+  return {
+    async stop(): Promise<Readonly<Record<string, number>>> {
+      for (const { why } of (await probe.end()).failures) note(`failed: ${why}`)
+      return kinds
+    },
+    [Symbol.asyncDispose]: () => probe[Symbol.asyncDispose](),
+  }
 }
 
 /** A configuration with bytes of it changed, left out, doubled or put elsewhere. */
@@ -103,7 +119,7 @@ describe('rows 40 and 41: reloads', () => {
       assert.equal(line.msg, 'configuration not reloaded, the one before stays in force', JSON.stringify(text))
       assert.equal(line.file, configFile(gateway))
     }
-    const kinds = await probes.stop(judge)
+    const kinds = await probes.stop()
     assert.deepEqual(Object.keys(kinds).toSorted(), ['by one', 'refused'], JSON.stringify(kinds))
     assert.equal((await reloadBy(gateway, () => putConfig(gateway, whole))).msg, 'configuration is in order again')
     console.log(`row 40: ${broken.length} broken configurations, 0 taken; ${JSON.stringify(kinds)}`)
@@ -119,7 +135,7 @@ describe('rows 40 and 41: reloads', () => {
       const line = await reloadBy(gateway, () => putConfig(gateway, configOf(place, mark)))
       assert.equal(line.msg, 'configuration reloaded')
     }
-    const kinds = await probes.stop(judge)
+    const kinds = await probes.stop()
     assert.deepEqual(Object.keys(kinds).toSorted(), ['by one', 'by two', 'let in', 'refused'], JSON.stringify(kinds))
     console.log(`row 41: ${flips} flips, 0 failed, 0 mixtures; ${JSON.stringify(kinds)}`)
   })
@@ -150,7 +166,7 @@ describe('rows 40 and 41: reloads', () => {
       )
       taken.rolls += 1
     }
-    const kinds = await probes.stop(judge)
+    const kinds = await probes.stop()
     console.log(
       `rows 38, 40, 41 with two workers: ${JSON.stringify(taken)}, at ${perSecond}/s: ${JSON.stringify(kinds)}`,
     )

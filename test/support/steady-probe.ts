@@ -1,4 +1,4 @@
-import { Agent, request } from 'node:http'
+import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { text } from 'node:stream/consumers'
 
 /** A request that did not get its answer. */
@@ -26,22 +26,30 @@ export interface SteadyProbe extends AsyncDisposable {
   end(): Promise<ProbeReport>
 }
 
+export interface ProbeAnswer {
+  readonly path: string
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
 export interface ProbeOptions {
   readonly url: string
   readonly perSecond: number
+  /** What the requests ask for, in turns. Default: each for a number (`/probe/17`) that its answer can be told by. */
+  readonly paths?: readonly string[]
   /** What is wrong with an answer; undefined if nothing is. Default: whatever is not 200 is. */
-  readonly flawOf?: (answer: { status: number; body: string; path: string }) => string | undefined
+  readonly flawOf?: (answer: ProbeAnswer) => string | undefined
 }
 
 /** Connections that are kept; each brings a request every few hundredths of a second, as that of a busy balancer. */
-const LINES = 16
+const MAX_LINES = 16
+const PER_SECOND_AND_LINE = 12
 
-/**
- * Asks evenly, half on connections that are kept, half on new ones, each with a number in its path (`/probe/17`) that
- * the answer can be told by. Nothing is asked twice: what fails, fails.
- */
-export function startSteadyProbe({ url, perSecond, flawOf = flawOfStatus }: ProbeOptions): SteadyProbe {
-  const agents = Array.from({ length: LINES }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
+/** Asks evenly, half on connections that are kept, half on new ones. Nothing is asked twice: what fails, fails. */
+export function startSteadyProbe({ url, perSecond, paths, flawOf = flawOfStatus }: ProbeOptions): SteadyProbe {
+  const lines = Math.min(MAX_LINES, Math.ceil(perSecond / 2 / PER_SECOND_AND_LINE))
+  const agents = Array.from({ length: lines }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
   const failures: ProbeFailure[] = []
   const running = new Set<Promise<void>>()
   const beganMs = performance.now()
@@ -50,9 +58,11 @@ export function startSteadyProbe({ url, perSecond, flawOf = flawOfStatus }: Prob
 
   async function ask(number: number): Promise<void> {
     const isFresh = number % 2 === 0
-    const agent = agents[Math.floor(number / 2) % LINES]
+    const pair = Math.floor(number / 2)
+    const agent = agents[pair % lines]
     const startMs = performance.now()
-    const path = `/probe/${number}`
+    // Each path on both kinds of connection.
+    const path = paths?.[pair % paths.length] ?? `/probe/${number}`
     try {
       const flaw = flawOf({ ...(await exchange(`${url}${path}`, isFresh ? undefined : agent)), path })
       if (flaw !== undefined) throw new Error(flaw)
@@ -94,10 +104,11 @@ function flawOfStatus({ status }: { readonly status: number }): string | undefin
   return status === 200 ? undefined : `status ${status}`
 }
 
-async function exchange(url: string, agent: Agent | undefined): Promise<{ status: number; body: string }> {
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>()
+async function exchange(url: string, agent: Agent | undefined): Promise<Omit<ProbeAnswer, 'path'>> {
+  const { promise, resolve, reject } = Promise.withResolvers<Omit<ProbeAnswer, 'path'>>()
   const client = request(url, { agent: agent ?? false, timeout: 20_000 }, (response) => {
-    text(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject)
+    const { statusCode = 0, headers } = response
+    text(response).then((body) => resolve({ status: statusCode, headers, body }), reject)
   })
   client.on('timeout', () => client.destroy(new Error('no answer within 20 s')))
   client.on('error', reject)
