@@ -221,7 +221,10 @@ class RunningGateway implements Gateway {
         operators.commit()
         front.commit(generation.handlersFor, config.shutdown.drainMs)
         this.#tell(generation, front.newAddresses)
-        if (before !== undefined) void this.#leave(before)
+        if (before === undefined) return
+        // The first ones were opened with it.
+        this.#house.limits.apply(config)
+        void this.#leave(before)
       },
       [Symbol.asyncDispose]: () => opened.disposeAsync(),
     }
@@ -293,8 +296,7 @@ class RunningGateway implements Gateway {
     { config, upstreams, sessions }: Generation,
     newAddresses: readonly { address: string; isTls: boolean }[],
   ): void {
-    const { metrics, tunnels, log, limits } = this.#house
-    limits.apply(config)
+    const { metrics, tunnels, log } = this.#house
     this.#signing.note(config)
     metrics.keys.dated(datedKeys(config))
     metrics.configured(configInfo(config))

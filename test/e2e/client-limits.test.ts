@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
@@ -8,6 +8,7 @@ import { openAuthority } from '../support/certificates.ts'
 import { until, within } from '../support/deadline.ts'
 import { startApp } from '../support/echo-upstream.ts'
 import { connectRaw, type RawClient } from '../support/raw-client.ts'
+import { configFile, putConfig, reloadBy } from '../support/reloads.ts'
 
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
 
@@ -56,6 +57,27 @@ describe('connections of clients', () => {
     assert.ok(await isRefused(third))
     assert.equal(await refused(gate, 'total'), 1)
     assert.equal(await gate.metric('sessiongate_client_connections'), 2)
+  })
+
+  test('another configuration brings other limits, and cuts nobody', async () => {
+    await using gate = await openGate('http://127.0.0.1:1', { sections: 'limits: { connections: 2 }' })
+    const { gateway } = gate
+    const reload = async (limit: number): Promise<void> => {
+      const text = await readFile(configFile(gateway), 'utf8')
+      await reloadBy(gateway, () => putConfig(gateway, text.replace(/connections: \d/, `connections: ${limit}`)))
+    }
+    await using first = await gate.connect()
+    await using second = await gate.connect()
+    assert.deepEqual([await isServed(first), await isServed(second)], [true, true])
+    await using early = await gate.connect()
+    assert.ok(await isRefused(early))
+    await reload(3)
+    await using third = await gate.connect()
+    assert.ok(await isServed(third))
+    await reload(1)
+    await using late = await gate.connect()
+    assert.ok(await isRefused(late))
+    assert.deepEqual([await isServed(first), await isServed(second), await isServed(third)], [true, true, true])
   })
 
   test('trusted proxies bring everybody, and are not counted', async () => {
