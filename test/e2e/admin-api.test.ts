@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, test } from 'node:test'
 import { endpoints } from '../../src/admin/endpoints.ts'
 import { until } from '../support/deadline.ts'
@@ -213,7 +215,16 @@ describe('the rest', () => {
     assert.deepEqual([store.engine, store.up, store.sessions, store.expired], ['db', true, 1, 0])
     const { sessions, expired } = (await stage.ask('/api/store')).body
     assert.deepEqual([sessions, expired], [null, null])
-    assert.deepEqual((await stage.ask('/api/store/clear-expired', { body: {} })).body, { cleared: 0 })
+    using database = new DatabaseSync(join(stage.gateway.folder, 'var/sessiongate.sqlite3'), { timeout: 5000 })
+    const insert = database.prepare("INSERT INTO django_session VALUES (?, 'x', '2020-01-01 00:00:00')")
+    for (let i = 0; i < 3; i++) insert.run(`over${i}`)
+    const counted = async () => {
+      const { body } = await stage.ask('/api/store?count=true')
+      return [body.sessions, body.expired]
+    }
+    assert.deepEqual(await counted(), [1, 3])
+    assert.deepEqual((await stage.ask('/api/store/clear-expired', { body: {} })).body, { cleared: 3 })
+    assert.deepEqual(await counted(), [1, 0])
     const document = (await stage.ask('/api/openapi.json')).body
     assert.deepEqual(
       Object.keys(document.paths).toSorted(),
