@@ -16,6 +16,8 @@ const SILENCE_MS = 45_000
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 /** A password, or a page of something else: told of a stranger's answer is no more than this. */
 const MAX_DETAIL = 300
+/** The gateway's own words may name each mistake of a request; a stranger's may be as long as an answer. */
+const MAX_WORDS = 4_000
 
 export interface Asked {
   /** With one, it is a POST. */
@@ -251,7 +253,9 @@ function detailOf(text: string): string {
   } catch {
     // Told as it is.
   }
-  return printable(typeof detail === 'string' ? detail : text.trim().slice(0, MAX_DETAIL)).replaceAll('\\u000a', '; ')
+  return printable(
+    typeof detail === 'string' ? detail.slice(0, MAX_WORDS) : text.trim().slice(0, MAX_DETAIL),
+  ).replaceAll('\\u000a', '; ')
 }
 
 function parsedDocument(text: string): { readonly version: string; readonly paths: readonly string[] } | undefined {

@@ -200,6 +200,13 @@ describe('what answers', () => {
       says: /^sessiongate: because\n$/,
     },
     {
+      why: 'a refusal that does not end',
+      status: 409,
+      type: 'application/problem+json',
+      body: JSON.stringify({ detail: 'x'.repeat(1_000_000) }),
+      says: /^sessiongate: x{4000}\n$/,
+    },
+    {
       why: 'something else',
       status: 200,
       type: 'application/json',
