@@ -3,6 +3,7 @@ import { createServer as createSecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { SecureContext, SecureContextOptions, TLSSocket } from 'node:tls'
+import { systemClock } from '../lib/clock.ts'
 import type { Certificates, TlsSettings } from './certificates.ts'
 
 /** A handshake must be over by then. */
@@ -121,12 +122,15 @@ class TlsFront implements HttpFront {
     if (this.#parts.settings.clientCa === undefined) return
     const certificate = socket.getPeerX509Certificate()
     if (certificate === undefined) return
-    if (socket.authorized) {
+    // Of a session that is resumed OpenSSL says what it said when the certificate was shown.
+    const hasEnded = certificate.validToDate.getTime() < systemClock()
+    if (socket.authorized && !hasEnded) {
       this.#certificates.set(socket, `:${certificate.raw.toString('base64')}:`)
       return
     }
     // One that was shown and does not hold is no better where none was needed: its owner must not be taken for nobody.
-    this.#report(socket, 'bad_client_certificate', textOf(socket.authorizationError))
+    const flaw = socket.authorized ? 'CERT_HAS_EXPIRED' : textOf(socket.authorizationError)
+    this.#report(socket, 'bad_client_certificate', flaw)
     socket.destroy()
   }
 

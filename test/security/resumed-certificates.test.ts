@@ -1,9 +1,13 @@
-/** Who was vouched for by an authority that is not believed any more, and comes back with the ticket of then. */
+/** Who was vouched for, is not any more, and comes back with the ticket of then. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtempDisposable, rename, writeFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { openCertificates } from '../../src/server/certificates.ts'
+import { createHttpFront } from '../../src/server/http-front.ts'
 import { type Authority, openAuthority } from '../support/certificates.ts'
 import { until } from '../support/deadline.ts'
 import { startApp } from '../support/echo-upstream.ts'
@@ -44,4 +48,48 @@ routes: [{ id: app, match: { path: /* }, upstream: app, session: none }]
   await roll()
   await assert.rejects(ask({ session }))
   assert.match((await ask(await after.issue({}))).text, /^HTTP\/1\.1 200 /)
+})
+
+test('a certificate that has ended opens nothing, not even for who comes back with the ticket of when it held', async (context) => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'sessiongate-tickets-'))
+  const authority = await openAuthority(folder.path)
+  const [server, client] = [await authority.issue({ hosts: ['localhost'] }), await authority.issue({})]
+  const files = { name: 'server', certFile: join(folder.path, 's.crt'), keyFile: join(folder.path, 's.key') }
+  const clientCa = { name: 'ca', file: join(folder.path, 'ca.pem'), isRequired: false }
+  await Promise.all([
+    writeFile(files.certFile, server.cert),
+    writeFile(files.keyFile, server.key),
+    writeFile(clientCa.file, authority.cert),
+  ])
+  const settings = { certificates: [files], clientCa, minVersion: 'TLSv1.2' } as const
+  const notices = { onTaken: () => undefined, onRefused: () => undefined }
+  await using certificates = await openCertificates(settings, { notices, clock: Date.now })
+  const failures: string[] = []
+  const front = createHttpFront(
+    {},
+    {
+      ...{ settings, certificates, addressOf: () => '' },
+      onHandshakeFailure: ({ reason, code }) => failures.push(`${reason} ${code}`),
+    },
+  )
+  front.server.on('request', ({ socket }, response) => {
+    response.end(front.clientCertificate(socket) === undefined ? 'nobody' : 'somebody')
+  })
+  front.server.listen(0, '127.0.0.1')
+  await once(front.server, 'listening')
+  context.after(() => front.server.close())
+  const { port } = front.server.address() as AddressInfo
+  const ask = (more: object) => askTls({ port, ca: authority.cert, ...more })
+
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const { session, text } = await ask({ ...client, maxVersion })
+    assert.match(text, /somebody$/)
+    const again = await ask({ session, maxVersion })
+    assert.deepEqual([again.isReused, /somebody$/.test(again.text)], [true, true])
+    // It was issued for two days.
+    context.mock.timers.enable({ apis: ['Date'], now: Date.now() + 3 * 86_400_000 })
+    await assert.rejects(ask({ session, maxVersion }))
+    context.mock.timers.reset()
+  }
+  assert.deepEqual(failures, Array(2).fill('bad_client_certificate CERT_HAS_EXPIRED'))
 })
