@@ -58,8 +58,15 @@ const listInput = z.strictObject({
   cursor: z.string().max(100).optional(),
 })
 
+/** No session is nested deeper; and what looks into values goes down with them. */
+const MAX_DEPTH = 32
+
+const sessionValue = z.unknown().refine((value) => isWithin(value, MAX_DEPTH), {
+  message: `nested deeper than ${MAX_DEPTH}, which no session is`,
+})
+
 const revokeInput = z
-  .strictObject({ ...matching, value: z.unknown().optional(), ids: z.array(publicId).min(1).max(1000).optional() })
+  .strictObject({ ...matching, value: sessionValue.optional(), ids: z.array(publicId).min(1).max(1000).optional() })
   .refine(({ ids, user, key }) => [ids, user, key].filter((given) => given !== undefined).length === 1, {
     message: 'name ids, or a user, or a key with a value',
   })
@@ -214,6 +221,15 @@ function queryOf(given: { user: string | undefined; key: string | undefined; val
   if (key === undefined) return { kind: 'all' }
   if (value === undefined) throw new OperationRefused('a key is searched for with a value')
   return { kind: 'value', path: key.split('.'), value }
+}
+
+function isWithin(value: unknown, depth: number): boolean {
+  let level = [value]
+  for (let down = 0; down <= depth; down += 1) {
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []))
+    if (level.length === 0) return true
+  }
+  return false
 }
 
 function jsonOf(text: string): unknown {

@@ -46,6 +46,7 @@ export class OperatorDoor {
   #create: CreateOperatorServer = plainHttp
   #current: OperatorServer
   #isLeaving = false
+  #address = ''
 
   constructor(options: OperatorDoorOptions) {
     this.#options = options
@@ -55,11 +56,12 @@ export class OperatorDoor {
   /** @throws {Error} the system's, when the address cannot be had. */
   async listen(): Promise<void> {
     await listenOn(this.#door, this.#options.address)
+    this.#address = addressText(this.#door, this.#options.address)
   }
 
-  /** `host:port`, or the socket's path. */
+  /** `host:port`, or the socket's path; the same when it is closed. */
   get address(): string {
-    return addressText(this.#door, this.#options.address)
+    return this.#address
   }
 
   /** Connections that come from now on are of such a server; those of before end as they would. */

@@ -111,6 +111,7 @@ test('the smallest file has every default', async () => {
     errorPages: new Map(),
     admin: {
       listen: { address: { kind: 'tcp', host: '127.0.0.1', port: 9901 }, text: '127.0.0.1:9901' },
+      tls: undefined,
       token: undefined,
       showsValues: false,
     },
