@@ -207,7 +207,7 @@ describe('an event loop that is behind', () => {
   test('refuses a share of new requests, and none when it is in time again', async () => {
     await using app = await startApp((_, response) => response.end('app'))
     await using gate = await openGate(app.origin, {
-      sections: 'limits: { event_loop_delay: 20ms }\nlogging: { access: false }',
+      sections: 'limits: { event_loop_delay: 5ms }\nlogging: { access: false }',
       timeouts: 'connect: 10s, first_byte: 30s, idle: 30s',
     })
     let served = 0
@@ -224,7 +224,7 @@ describe('an event loop that is behind', () => {
         }
       }
     }
-    const visitors = Promise.all(Array.from({ length: 64 }, visitor))
+    const visitors = Promise.all(Array.from({ length: 200 }, visitor))
     await until('some are refused', () => refusals > 20, 60_000)
     isOver = true
     await visitors
