@@ -12,10 +12,13 @@ const checkout = resolve(import.meta.dirname, '..')
 
 /** What the stores do when they fail, move, or are raced for: minutes of waiting for servers that come and go. */
 const storeFiles: readonly string[] = [
-  'test/integration/{redis,postgres,memcached,file-crash}*.test.ts',
+  'test/integration/{redis,postgres,memcached,file-crash,local-cache}*.test.ts',
   'test/e2e/{store-faults,stores,logout-races,moving-sessions,user-sessions,command-line-copy}*.test.ts',
   'test/security/stores-{index,keys,limits,secrets}.test.ts',
 ]
+
+/** The operator's page looked at in every view, width and scheme: minutes of a browser. */
+const lookFiles: readonly string[] = ['test/e2e/operator-page-{light,dark}.test.ts']
 
 /** Half a minute each of waiting for elections: they belong to the stores by their names, and run with the soak tests. */
 const electionFiles: readonly string[] = ['test/integration/redis-notices-{cluster,sentinel}.test.ts']
@@ -25,12 +28,13 @@ const faultFiles: readonly string[] = ['test/{faults,security/generated}/**/*.te
 
 /**
  * A suite's name, and the files it runs. `default` is what `npm test` runs: everything that needs a few minutes, without
- * the files of `stores` and `faults`.
+ * the files of `stores`, `faults` and `looks`.
  */
 const suites: Readonly<Record<string, readonly string[]>> = {
   default: ['test/*.test.ts', 'test/{unit,contract,integration,e2e,security,config,fuzz}/**/*.test.ts'],
   stores: storeFiles,
   faults: faultFiles,
+  looks: lookFiles,
   security: ['test/security/**/*.test.ts'],
   interop: ['test/interop/**/*.test.ts'],
   models: ['test/contract/*engine*.test.ts'],
@@ -134,7 +138,11 @@ const asked = process.argv.slice(2)
 const [suite = 'default', ...chosen] = asked
 const patterns = (chosen.length > 0 && suite in suites ? chosen : [suite, ...chosen]).flatMap(patternsOf)
 const exclude =
-  asked.length === 0 ? [...storeFiles, ...faultFiles] : suite === 'stores' && chosen.length === 0 ? electionFiles : []
+  asked.length === 0
+    ? [...storeFiles, ...faultFiles, ...lookFiles]
+    : suite === 'stores' && chosen.length === 0
+      ? electionFiles
+      : []
 const files = globSync(patterns, { cwd: checkout, exclude }).sort()
 if (files.length === 0) process.stderr.write(`no test file matches ${patterns.join(' ')}\n`)
 const counts = await runTests(files.map((file) => resolve(checkout, file)))

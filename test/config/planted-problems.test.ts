@@ -6,7 +6,8 @@ import { exampleEnv, exampleFiles, exampleSecrets } from './example-files.ts'
 import { formPlants, type Plant, type Planted, sensePlants } from './plants.ts'
 import { problemsOf } from './sample.ts'
 
-const SEEDS = [1, 2, 3]
+/** Where a mistake is put is drawn: by itself each is put once into each file, and all of them together with each seed. */
+const SEEDS = 8
 const plants: readonly Plant[] = [...formPlants, ...sensePlants]
 const files = exampleSecrets()
 
@@ -42,13 +43,13 @@ function explain({ message }: Planted, { line, seed, text, problems }: Failure):
 }
 
 for (const { name, text } of exampleFiles()) {
-  for (const plant of plants) {
+  for (const [at, plant] of plants.entries()) {
     test(`${name}: told with its line: ${plant.kind}`, async () => {
-      for (const seed of SEEDS) await expectTold(text, [plant], seed)
+      await expectTold(text, [plant], 1 + (at % SEEDS))
     })
   }
 
-  for (const seed of [...SEEDS, 4, 5, 6, 7, 8]) {
+  for (let seed = 1; seed <= SEEDS; seed++) {
     test(`${name}: all at once are told, each with its line (seed ${seed})`, async () => {
       const kinds = compatible(shuffled(plants, seed))
       const count = await expectTold(text, kinds, seed)
