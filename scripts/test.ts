@@ -134,15 +134,15 @@ function patternsOf(name: string): readonly string[] {
   return suites[name] ?? [isFolder ? `${name}/**/*.test.ts` : name]
 }
 
+function excludedFrom(name: string): readonly string[] {
+  if (name === 'default') return [...storeFiles, ...faultFiles, ...lookFiles]
+  return name === 'stores' ? electionFiles : []
+}
+
 const asked = process.argv.slice(2)
 const [suite = 'default', ...chosen] = asked
 const patterns = (chosen.length > 0 && suite in suites ? chosen : [suite, ...chosen]).flatMap(patternsOf)
-const exclude =
-  asked.length === 0
-    ? [...storeFiles, ...faultFiles, ...lookFiles]
-    : suite === 'stores' && chosen.length === 0
-      ? electionFiles
-      : []
+const exclude = chosen.length > 0 ? [] : excludedFrom(suite)
 const files = globSync(patterns, { cwd: checkout, exclude }).sort()
 if (files.length === 0) process.stderr.write(`no test file matches ${patterns.join(' ')}\n`)
 const counts = await runTests(files.map((file) => resolve(checkout, file)))
